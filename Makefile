@@ -1,0 +1,29 @@
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint format clean
+
+PYTHON := .venv/bin/python
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## Create .venv with the locked dependencies (quick when nothing changed)
+	@sh dev/install.sh
+
+run: install ## Start the whole system; Ctrl-C stops it ("make run WEB_PORT=8001" moves a port)
+	@exec $(PYTHON) -m dev up
+
+test: install ## Run the tests ("make test ARGS='-k smoke -x'" passes options to pytest)
+	@$(PYTHON) -m pytest $(ARGS)
+
+lint: install ## Check style, types and import directions
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+
+format: install ## Let ruff rewrite what it can
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+clean: ## Remove .venv and caches; var/ (your data) stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

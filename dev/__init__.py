@@ -1,0 +1,1 @@
+"""The development stack: `make run` starts every part of the system on this machine."""

@@ -1,0 +1,135 @@
+"""The article's pages. What they start runs on beside the response, on the event loop."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from http import HTTPStatus
+
+import httpx
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_GET, require_safe
+
+from meats.background import BackgroundFull, background
+from meats.forms import MAX_FLAVOR_LENGTH, SmokeForm
+from meats.tasks import (
+    DEFAULT_FLAVOR,
+    DEFAULT_MEATS,
+    http_call_async,
+    http_call_sync,
+    oversmoke,
+    smoke,
+)
+
+logger = logging.getLogger(__name__)
+
+GREETING = "Hello, async Django!"
+RETRY_AFTER = "5"  # seconds
+
+type AsyncView = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+
+def text_response(text: str, status: int = HTTPStatus.OK) -> HttpResponse:
+    """Answer in plain text, so that nothing in it is ever read as HTML."""
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", status=status)
+
+
+def refuse_when_full(view: AsyncView) -> AsyncView:
+    """Answer 503 and a time to come back where the view's side effect finds no place."""
+
+    @wraps(view)
+    async def guarded(request: HttpRequest) -> HttpResponse:
+        try:
+            return await view(request)
+        except BackgroundFull as error:
+            logger.warning("%s", error)
+            response = text_response(
+                "Too much is going on already: nothing was started, please try again soon.",
+                HTTPStatus.SERVICE_UNAVAILABLE,
+            )
+            response["Retry-After"] = RETRY_AFTER
+            return response
+
+    return guarded
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return "a", "a and b" or "a, b, and c"."""
+    if len(names) <= 2:
+        return " and ".join(names)
+    return f"{', '.join(names[:-1])}, and {names[-1]}"
+
+
+@require_safe
+async def index(request: HttpRequest) -> HttpResponse:
+    """Greet: browsers with the home page, every other client with one line."""
+    if request.get_preferred_type(["text/plain", "text/html"]) == "text/html":
+        response = render(
+            request,
+            "meats/home.html",
+            {
+                "greeting": GREETING,
+                "default_meats": ", ".join(DEFAULT_MEATS),
+                "default_flavor": DEFAULT_FLAVOR,
+                "max_flavor_length": MAX_FLAVOR_LENGTH,
+                "bad_example": settings.SERVE_BAD_EXAMPLE,
+                "flower_url": settings.FLOWER_URL,
+            },
+        )
+    else:
+        response = text_response(GREETING)
+    patch_vary_headers(response, ["Accept"])
+    return response
+
+
+@require_GET
+@refuse_when_full
+async def async_view(_request: HttpRequest) -> HttpResponse:
+    """Answer at once; count and call out on the event loop."""
+    background.start(http_call_async)
+    return text_response("Non-blocking HTTP request")
+
+
+@require_GET
+def sync_view(_request: HttpRequest) -> HttpResponse:
+    """Count and call out before answering: the visitor waits."""
+    try:
+        http_call_sync()
+    except httpx.HTTPError as error:
+        logger.warning("GET %s failed: %r", settings.OUTGOING_URL, error)
+        return text_response(
+            f"The outgoing request failed: {type(error).__name__}.", HTTPStatus.BAD_GATEWAY
+        )
+    return text_response("Blocking HTTP request")
+
+
+@require_GET
+@refuse_when_full
+async def async_with_sync_view(_request: HttpRequest) -> HttpResponse:
+    """Answer at once; the blocking helper runs in a thread of the loop's pool."""
+    background.start(sync_to_async(http_call_sync, thread_sensitive=False))
+    return text_response("Non-blocking HTTP request (via sync_to_async)")
+
+
+@require_GET
+@refuse_when_full
+async def smoke_some_meats(request: HttpRequest) -> HttpResponse:
+    """Answer at once and smoke what was asked for, or the house's meats."""
+    form = SmokeForm(request.GET)
+    if not form.is_valid():
+        return text_response(form.complaint(), HTTPStatus.BAD_REQUEST)
+    meats = form.cleaned_data["to_smoke"]
+    background.start(smoke, meats, form.cleaned_data["flavor"])
+    return text_response(f"Smoking some {join_names(meats) or 'meats'}....")
+
+
+@require_GET
+async def burn_some_meats(_request: HttpRequest) -> HttpResponse:
+    """Do what an async view must never do: block. Everybody's requests wait meanwhile."""
+    if not settings.SERVE_BAD_EXAMPLE:
+        raise Http404("The bad example is off (SERVE_BAD_EXAMPLE).")
+    oversmoke()
+    return text_response("Burned some meats.")

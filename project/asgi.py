@@ -1,0 +1,16 @@
+"""The ASGI application that uvicorn serves: Django, and what lives as long as the server does."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+django_application = get_asgi_application()
+
+# Models and settings are ready only after Django is set up.
+from hybrid_tasks.lifespan import Lifespan  # noqa: E402
+from meats.background import background  # noqa: E402
+from meats.outgoing import shared_client  # noqa: E402
+
+# Left in reverse: the side effects end first, and may use the client until they have.
+application = Lifespan(django_application, shared_client, background.serve)

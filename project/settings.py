@@ -1,0 +1,260 @@
+"""Settings of the smokehouse. The environment is read here and nowhere else; .env.example lists it.
+
+Without any variable set this is a production configuration that refuses to start without a secret
+key. `make run` sets the variables that turn it into a development stack.
+"""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+from environs import Env, validate
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Env()
+env.read_env(BASE_DIR / ".env", recurse=False)
+
+# --- Where things are kept -----------------------------------------------------------------------
+
+VAR_DIR = (BASE_DIR / env.str("VAR_DIR", "var")).resolve()
+
+# --- Safety --------------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", False)
+
+
+def read_secret_key() -> str:
+    """Return SECRET_KEY, or the content of the file that SECRET_KEY_FILE names.
+
+    A file is what container secrets give, and what `make run` keeps under VAR_DIR.
+    """
+    if key := env.str("SECRET_KEY", ""):
+        return key
+    path = Path(env.str("SECRET_KEY_FILE", str(VAR_DIR / "secret_key")))
+    if path.is_file() and (key := path.read_text().strip()):
+        return key
+    raise ImproperlyConfigured(
+        f"No secret key: set SECRET_KEY, or SECRET_KEY_FILE to a file that holds one"
+        f" ({path} does not; 'make run' makes one)."
+    )
+
+
+SECRET_KEY = read_secret_key()
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+
+# On everywhere but in development. Behind a proxy that ends TLS, start uvicorn with --proxy-headers
+# and FORWARDED_ALLOW_IPS, or every request is redirected to itself.
+HTTPS_ONLY = env.bool("HTTPS_ONLY", not DEBUG)
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SESSION_COOKIE_SECURE = HTTPS_ONLY
+CSRF_COOKIE_SECURE = HTTPS_ONLY
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 31_536_000) if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+SECURE_HSTS_PRELOAD = HTTPS_ONLY
+X_FRAME_OPTIONS = "DENY"
+
+# No inline script or style anywhere; the admin lives with it too.
+SECURE_CSP = {
+    "default-src": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],
+    "base-uri": [CSP.NONE],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+    "object-src": [CSP.NONE],
+}
+
+# --- Applications --------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "servestatic",
+    "django.contrib.staticfiles",
+    "meats",
+    "reports",  # before django_celery_beat: it overrides one of its templates
+    "django_celery_beat",
+]
+
+# Every one of these works without a thread on the event loop; a middleware that does not would put
+# each request through one, so a test keeps it that way.
+MIDDLEWARE = [
+    "project.request_id.request_id_middleware",
+    "project.health.health_middleware",
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "project.urls"
+ASGI_APPLICATION = "project.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database ------------------------------------------------------------------------------------
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {"default": env.dj_db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db.sqlite3'}")}
+
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # Readers and the one writer do not wait for each other (WAL). A second writer waits its
+        # turn (timeout, in seconds) and takes the lock before it reads (IMMEDIATE): upgrading a
+        # lock half-way fails at once, whatever the timeout. Django turns foreign keys on itself.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+    }
+
+# --- Broker, cache and Celery --------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6390/0")
+
+
+def next_redis_database(url: str) -> str:
+    """Return `url` with the next database number, so that clearing the cache spares the queues."""
+    parts = urlsplit(url)
+    number = parts.path.strip("/") or "0"
+    if not number.isdecimal():
+        raise ImproperlyConfigured(
+            f"REDIS_URL must end in a database number (redis://host:6379/0), not in {parts.path!r}."
+        )
+    return parts._replace(path=f"/{int(number) + 1}").geturl()
+
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": env.str("CACHE_URL", next_redis_database(REDIS_URL)),
+        "KEY_PREFIX": "smokehouse",
+    }
+}
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+# Results of tasks are shown by Flower from their events; a Redis result backend would make every
+# publish wait 19 s when the broker is away.
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TRACK_STARTED = True
+CELERY_RESULT_EXPIRES = None  # beat needs no daily clean-up of results that nobody keeps
+# Publishing fails fast, so that a broker that refuses or hangs never holds up a request.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 0}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "max_retries": 0,
+    "socket_connect_timeout": 1,
+    "socket_timeout": 1,
+    # Late-acknowledged work of a killed worker comes back after this; no task may take longer.
+    "visibility_timeout": 3600,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# One task ahead per pool process at most: a long task must not sit on others' messages.
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# UTC in beat and in crontabs: other zones fire some crontabs late.
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "reports.scheduler:HeartbeatScheduler"
+# Save each run at once; a beat killed with -9 would otherwise send its last crontab again.
+CELERY_BEAT_SYNC_EVERY = 1
+# Touched on every tick of beat; its age is beat's health.
+BEAT_HEARTBEAT_FILE = VAR_DIR / "beat.heartbeat"
+
+# --- Email ---------------------------------------------------------------------------------------
+
+EMAIL_HOST = env.str("EMAIL_HOST", "127.0.0.1")
+EMAIL_PORT = env.int("EMAIL_PORT", 1025)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Smokehouse <smokehouse@localhost>")
+
+# --- The smokehouse ------------------------------------------------------------------------------
+
+# What the pages call; the development stack points it at a local stand-in.
+OUTGOING_URL = env.str("OUTGOING_URL", "https://httpbin.org/")
+OUTGOING_TIMEOUT = 10  # seconds
+# How long one step of smoking or counting takes, in seconds.
+STEP_SECONDS = env.float("STEP_SECONDS", 1.0, validate=validate.Range(min=0, max=60))
+# /burn_some_meats/ freezes the event loop on purpose, to show what not to do.
+SERVE_BAD_EXAMPLE = env.bool("SERVE_BAD_EXAMPLE", DEBUG)
+# At shutdown, running side effects get this long to end (seconds).
+DRAIN_TIMEOUT = env.float("DRAIN_TIMEOUT", 20.0, validate=validate.Range(min=0))
+# Linked from the home page when known.
+FLOWER_URL = env.str("FLOWER_URL", "")
+
+# --- Language, time, static files ----------------------------------------------------------------
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": (
+            "django.contrib.staticfiles.storage.StaticFilesStorage"
+            if DEBUG
+            else "servestatic.storage.CompressedManifestStaticFilesStorage"
+        )
+    },
+}
+
+# --- Logging -------------------------------------------------------------------------------------
+
+LOG_LEVEL = env.log_level("LOG_LEVEL", "INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "project.request_id.RequestIdFilter"}},
+    "formatters": {
+        "line": {
+            "format": "{asctime} {levelname:<7} {name} [{request_id}] {message}",
+            "style": "{",
+        }
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "filters": ["request_id"],
+            "formatter": "line",
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # These come with handlers of their own; without them every process logs the same lines.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+        "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
+        "uvicorn.access": {"handlers": [], "level": "INFO", "propagate": True},
+        # One line a request is the server's job; its own line for each call out would drown ours.
+        "httpx": {"level": "WARNING"},
+    },
+}

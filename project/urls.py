@@ -1,0 +1,20 @@
+"""All addresses of the project."""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.templatetags.static import static
+from django.urls import include, path
+from django.views.decorators.cache import cache_control
+
+
+@cache_control(max_age=86_400)
+async def favicon(_request: HttpRequest) -> HttpResponse:
+    """Send those who ask for the old address, such as the admin's pages, to the icon."""
+    return HttpResponseRedirect(static("meats/flame.svg"))
+
+
+urlpatterns = [
+    path("favicon.ico", favicon),
+    path("admin/", admin.site.urls),
+    path("", include("meats.urls")),
+]

@@ -1,0 +1,1 @@
+"""The smokehouse's heavy side: scheduled work on Celery."""

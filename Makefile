@@ -19,6 +19,7 @@ lint: install ## Check style, types and import directions
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
+	@$(PYTHON) -m mypy --strict hybrid_tasks
 	@.venv/bin/lint-imports
 
 format: install ## Let ruff rewrite what it can

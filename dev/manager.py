@@ -22,7 +22,7 @@ STAGES = (
 )
 
 
-class OrderlyManager(Manager):  # type: ignore[misc]
+class OrderlyManager(Manager):
     """Stops the parts in STAGES; a second Ctrl-C kills them."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from environs import Env
+from dotenv import load_dotenv
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -38,7 +38,7 @@ class Stack:
     @classmethod
     def from_environment(cls) -> "Stack":
         """Read ports, VAR_DIR and REDIS_URL. Raises StackError for a value that cannot be used."""
-        Env().read_env(str(BASE_DIR / ".env"), recurse=False)
+        load_dotenv(BASE_DIR / ".env")
         ports = {name: read_port(name, default) for name, default in DEFAULT_PORTS.items()}
         refuse_equal(ports)
         redis_url = os.environ.get("REDIS_URL", "")
@@ -56,7 +56,6 @@ class Stack:
         """Return the variables that tell every part about this stack; those already set win."""
         defaults = {
             "DEBUG": "true",
-            "SECRET_KEY_FILE": str(self.var_dir / "secret_key"),
             "OUTGOING_URL": self.url("PARTNER_PORT") + "/",
             "EMAIL_HOST": HOST,
             "EMAIL_PORT": str(self.ports["SMTP_PORT"]),
@@ -71,7 +70,8 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
             "PATH": f"{BASE_DIR / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
         }
-        return defaults | os.environ | fixed
+        given = {name: value for name, value in os.environ.items() if value}
+        return defaults | given | fixed
 
     def refuse_taken_ports(self) -> None:
         """Raise StackError if another program listens where a part of this stack would."""

@@ -5,16 +5,17 @@ The messages are those of https://asgi.readthedocs.io/en/latest/specs/lifespan.h
 """
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 logger = logging.getLogger(__name__)
 
-type Message = MutableMapping[str, Any]
+type Scope = dict[str, Any]
+type Message = Mapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
-type Application = Callable[[Message, Receive, Send], Awaitable[None]]
+type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 type Resource = Callable[[], AbstractAsyncContextManager[Any]]
 
 
@@ -34,7 +35,7 @@ class Lifespan:
         self.application = application
         self.resources = resources
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         else:

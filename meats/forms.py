@@ -22,7 +22,7 @@ def refuse_control_characters(value: str) -> None:
 
 
 def _shown(value: str) -> str:
-    return ascii(Truncator(value).chars(30))
+    return repr(Truncator(value).chars(30, truncate="..."))
 
 
 class MeatsField(forms.Field):

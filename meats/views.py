@@ -1,9 +1,10 @@
 """The article's pages. What they start runs on beside the response, on the event loop."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import wraps
 from http import HTTPStatus
+from typing import Any
 
 import httpx
 from asgiref.sync import sync_to_async
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 GREETING = "Hello, async Django!"
 RETRY_AFTER = "5"  # seconds
 
-type AsyncView = Callable[[HttpRequest], Awaitable[HttpResponse]]
+type AsyncView = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]
 
 
 def text_response(text: str, status: int = HTTPStatus.OK) -> HttpResponse:

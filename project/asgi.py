@@ -11,6 +11,7 @@ django_application = get_asgi_application()
 from hybrid_tasks.lifespan import Lifespan  # noqa: E402
 from meats.background import background  # noqa: E402
 from meats.outgoing import shared_client  # noqa: E402
+from project.health import Health  # noqa: E402
 
 # Left in reverse: the side effects end first, and may use the client until they have.
-application = Lifespan(django_application, shared_client, background.serve)
+application = Lifespan(Health(django_application), shared_client, background.serve)

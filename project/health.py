@@ -1,38 +1,23 @@
 """The answer to health checks."""
 
-from collections.abc import Awaitable, Callable
-from inspect import iscoroutinefunction
-
-from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
-from django.utils.decorators import sync_and_async_middleware
+from hybrid_tasks.lifespan import Application, Receive, Scope, Send
 
 PATH = "/healthz/"
 
-type View = Callable[[HttpRequest], HttpResponseBase]
-type AsyncView = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
+class Health:
+    """ASGI application: answers "ok" at /healthz/ and passes all else on.
 
-@sync_and_async_middleware
-def health_middleware(get_response: View | AsyncView) -> View | AsyncView:
-    """Answer "ok" at /healthz/: this process serves requests.
-
-    A middleware and no view, for a check from inside a container has neither an allowed host name
-    nor TLS.
+    Outside Django, for a check from inside a container has neither an allowed host name nor TLS.
     """
-    if iscoroutinefunction(get_response):
 
-        async def async_middleware(request: HttpRequest) -> HttpResponseBase:
-            if request.path == PATH:
-                return HttpResponse("ok", content_type="text/plain")
-            response: HttpResponseBase = await get_response(request)
-            return response
+    def __init__(self, application: Application) -> None:
+        self.application = application
 
-        return async_middleware
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        if request.path == PATH:
-            return HttpResponse("ok", content_type="text/plain")
-        return get_response(request)  # type: ignore[return-value]
-
-    return middleware
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH:
+            await self.application(scope, receive, send)
+            return
+        headers = [(b"content-type", b"text/plain"), (b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ok"})

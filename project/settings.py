@@ -4,16 +4,19 @@ Without any variable set this is a production configuration that refuses to star
 key. `make run` sets the variables that turn it into a development stack.
 """
 
+import logging
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
-from environs import Env, validate
+from environs import validate
+
+from project.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = Env()
+env = Environment()
 env.read_env(BASE_DIR / ".env", recurse=False)
 
 # --- Where things are kept -----------------------------------------------------------------------
@@ -25,26 +28,19 @@ VAR_DIR = (BASE_DIR / env.str("VAR_DIR", "var")).resolve()
 DEBUG = env.bool("DEBUG", False)
 
 
-def read_secret_key() -> str:
-    """Return SECRET_KEY, or the content of the file that SECRET_KEY_FILE names.
-
-    A file is what container secrets give, and what `make run` keeps under VAR_DIR.
-    """
-    if key := env.str("SECRET_KEY", ""):
-        return key
-    path = Path(env.str("SECRET_KEY_FILE", str(VAR_DIR / "secret_key")))
-    if path.is_file() and (key := path.read_text().strip()):
-        return key
+# `make run` keeps one there; SECRET_KEY_FILE names a file elsewhere, such as a container's secret.
+LOCAL_SECRET_KEY = VAR_DIR / "secret_key"
+SECRET_KEY = env.str(
+    "SECRET_KEY", LOCAL_SECRET_KEY.read_text().strip() if LOCAL_SECRET_KEY.is_file() else ""
+)
+if not SECRET_KEY:
     raise ImproperlyConfigured(
-        f"No secret key: set SECRET_KEY, or SECRET_KEY_FILE to a file that holds one"
-        f" ({path} does not; 'make run' makes one)."
+        "No secret key: set SECRET_KEY, or SECRET_KEY_FILE to a file that holds one"
+        f" ('make run' makes {LOCAL_SECRET_KEY})."
     )
 
-
-SECRET_KEY = read_secret_key()
-
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 
 # On everywhere but in development. Behind a proxy that ends TLS, start uvicorn with --proxy-headers
 # and FORWARDED_ALLOW_IPS, or every request is redirected to itself.
@@ -86,7 +82,6 @@ INSTALLED_APPS = [
 # each request through one, so a test keeps it that way.
 MIDDLEWARE = [
     "project.request_id.request_id_middleware",
-    "project.health.health_middleware",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
@@ -215,6 +210,9 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
+SERVESTATIC_USE_FINDERS = DEBUG  # in development straight from the apps, without collectstatic
+SERVESTATIC_AUTOREFRESH = DEBUG
 STATIC_ROOT = BASE_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -229,7 +227,7 @@ STORAGES = {
 
 # --- Logging -------------------------------------------------------------------------------------
 
-LOG_LEVEL = env.log_level("LOG_LEVEL", "INFO")
+LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,0 +1,54 @@
+"""Fixtures that start the real parts of the system."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.broker import broker_command
+from tests.processes import Process, free_port, port_is_open, wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+type StartWeb = Callable[..., tuple[str, Process]]
+
+
+@pytest.fixture(scope="session")
+def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Valkey server."""
+    directory = tmp_path_factory.mktemp("broker")
+    port = free_port()
+    with Process(broker_command(port, str(directory)), {}, directory / "log"):
+        wait_until(lambda: port_is_open(port), "the broker listens")
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def partner_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the local stand-in for httpbin.org."""
+    port = free_port()
+    command = [str(BIN / "flask"), "--app", "httpbin.core", "run", "--port", str(port)]
+    with Process(command, {}, tmp_path_factory.mktemp("partner") / "log"):
+        wait_until(lambda: port_is_open(port), "the partner listens")
+        yield f"http://127.0.0.1:{port}/"
+
+
+@pytest.fixture
+def start_web(tmp_path: Path, partner_url: str) -> Iterator[StartWeb]:
+    """A function that starts uvicorn with the variables given; it returns (URL, process)."""
+    started: list[Process] = []
+
+    def start(**env: str) -> tuple[str, Process]:
+        port = free_port()
+        command = [str(BIN / "uvicorn"), "project.asgi:application", "--port", str(port)]
+        env = {"OUTGOING_URL": partner_url, "DJANGO_SETTINGS_MODULE": "project.settings", **env}
+        process = Process(command, env, tmp_path / f"web-{port}.log")
+        started.append(process)
+        process.wait_for("Application startup complete")
+        return f"http://127.0.0.1:{port}", process
+
+    yield start
+    for process in started:
+        process.kill()

@@ -1,0 +1,63 @@
+"""The default schedules, and beat's scheduler."""
+
+import io
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+from pytest_django import Settings
+
+from project.celery import app
+from reports.scheduler import HeartbeatScheduler
+from reports.schedules import SCHEDULES
+
+
+def sync_schedules() -> str:
+    output = io.StringIO()
+    call_command("sync_schedules", stdout=output)
+    return output.getvalue()
+
+
+@pytest.mark.django_db
+def test_creates_what_is_missing_once() -> None:
+    assert sync_schedules() == "Nightly cleanup: created\n"
+    assert sync_schedules() == "Nightly cleanup: exists, left as it is\n"
+    task = PeriodicTask.objects.get()
+    assert (task.task, task.enabled) == ("reports.tasks.nightly_cleanup", True)
+    crontab = task.crontab
+    assert (crontab.hour, crontab.minute, str(crontab.timezone)) == ("3", "0", "UTC")
+
+
+@pytest.mark.django_db
+def test_never_overwrites_what_an_admin_edited() -> None:
+    sync_schedules()
+    hourly = IntervalSchedule.objects.create(every=1, period=IntervalSchedule.HOURS)
+    PeriodicTask.objects.update(
+        name="Tidy up", crontab=None, interval=hourly, enabled=False, description="ours"
+    )
+    sync_schedules()
+    task = PeriodicTask.objects.get()
+    assert (task.name, task.interval, task.crontab) == ("Tidy up", hourly, None)
+    assert (task.enabled, task.description) == (False, "ours")
+
+
+@pytest.mark.django_db
+def test_shares_a_crontab_that_is_there_even_twice() -> None:
+    for _ in range(2):
+        CrontabSchedule.objects.create(minute="0", hour="3", timezone="UTC")
+    sync_schedules()
+    assert CrontabSchedule.objects.count() == 2
+
+
+def test_every_schedule_names_a_task_that_workers_know() -> None:
+    app.loader.import_default_modules()
+    assert {schedule.task for schedule in SCHEDULES} <= set(app.tasks)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_tick_of_beat_is_a_sign_of_life(tmp_path: Path, settings: Settings) -> None:
+    heartbeat = tmp_path / "made" / "beat.heartbeat"
+    settings.BEAT_HEARTBEAT_FILE = heartbeat
+    HeartbeatScheduler(app=app).tick()
+    assert heartbeat.exists()

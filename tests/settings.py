@@ -1,0 +1,25 @@
+"""The project's settings, told by an environment that no developer's own one changes."""
+
+import os
+import tempfile
+
+directory = tempfile.mkdtemp(prefix="smokehouse-tests-")
+
+os.environ |= {
+    "VAR_DIR": directory,
+    "DEBUG": "true",
+    "SECRET_KEY": "only-for-tests",
+    "DATABASE_URL": f"sqlite:///{directory}/db.sqlite3",
+    # Nothing listens there: a test that wants a broker asks for one.
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "OUTGOING_URL": "http://127.0.0.1:1/",
+    "STEP_SECONDS": "0",
+    "SERVE_BAD_EXAMPLE": "true",
+    "DRAIN_TIMEOUT": "20",
+    "HTTPS_ONLY": "false",
+    "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+    "LOG_LEVEL": "INFO",
+    "FLOWER_URL": "",
+}
+
+from project.settings import *  # noqa: E402, F403

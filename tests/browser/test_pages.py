@@ -11,8 +11,11 @@ from tests.project.test_settings import manage
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page of a phone's width that fails the test for any complaint in its console."""
+def page(browser: Browser, start_web: StartWeb) -> Iterator[Page]:
+    """A page of a phone's width that fails the test for any complaint in its console.
+
+    It needs `start_web` so that it is closed before the servers are.
+    """
     context = browser.new_context(viewport={"width": 390, "height": 800})
     page = context.new_page()
     complaints: list[str] = []

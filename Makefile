@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format clean
+.PHONY: help install run test lint bench format clean
 
 PYTHON := .venv/bin/python
 
@@ -19,8 +19,11 @@ lint: install ## Check style, types and import directions
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
-	@$(PYTHON) -m mypy --strict hybrid_tasks
+	@$(PYTHON) -m mypy --strict --follow-imports=silent hybrid_tasks
 	@.venv/bin/lint-imports
+
+bench: install ## Measure what a task costs, side by side with the alternatives
+	@$(PYTHON) -m bench
 
 format: install ## Let ruff rewrite what it can
 	@$(PYTHON) -m ruff check --fix .

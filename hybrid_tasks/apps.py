@@ -1,0 +1,16 @@
+"""The hybrid_tasks app."""
+
+from django.apps import AppConfig
+
+
+class HybridTasksConfig(AppConfig):
+    name = "hybrid_tasks"
+    verbose_name = "Hybrid tasks"
+
+    def ready(self) -> None:
+        """Load the checks, and the backends, so that workers know the tasks."""
+        from django.tasks import task_backends
+
+        from hybrid_tasks import checks  # noqa: F401
+
+        task_backends.all()

@@ -1,0 +1,171 @@
+"""The backend that sends tasks to Celery workers."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from concurrent.futures import Future
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import Any
+
+from celery import Celery, current_app
+from django.core import checks
+from django.utils.module_loading import import_string
+from kombu.messaging import Producer
+
+from hybrid_tasks import announcements, celery_tasks, results
+from hybrid_tasks.backends.base import HybridBackend
+from hybrid_tasks.celery_checks import check_celery_settings
+from hybrid_tasks.exceptions import BrokerUnavailable, TaskCancelled, TaskQueueFull
+from hybrid_tasks.options import CeleryOptions
+from hybrid_tasks.publisher import Message, publisher
+from hybrid_tasks.results import TaskResult
+from hybrid_tasks.tasks import extended
+
+logger = logging.getLogger("hybrid_tasks")
+
+REACHABLE_SECONDS = 2.0  # that a stopping process waits for a sign of the broker
+PUBLISH_SECONDS = 5.0  # that a caller waits at most; with the settings we ask for it is about one
+ASYNC_GRACE = 5.0  # seconds after its timeout at which a coroutine that blocks is interrupted
+HARD_LIMIT_GRACE = 30.0  # seconds after its timeout at which a task that does not end is killed
+
+
+class CeleryBackend(HybridBackend[CeleryOptions]):
+    """Sends tasks to the workers of a Celery application, under their own names."""
+
+    options_class = CeleryOptions
+    supports_accept = True
+
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        super().__init__(alias, params)
+        celery_tasks.register_all()
+
+    @property
+    def app(self) -> Celery:
+        app: Celery = import_string(self.settings.app) if self.settings.app else current_app
+        return app
+
+    def dispatch(self, result: TaskResult) -> None:
+        """Send the task. Raises BrokerUnavailable when it could not be sent."""
+        try:
+            self._send(result).result(PUBLISH_SECONDS)
+        except TimeoutError as error:
+            raise BrokerUnavailable from error
+
+    async def adispatch(self, result: TaskResult) -> None:
+        """Send the task; the loop goes on meanwhile. Raises BrokerUnavailable."""
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await asyncio.wrap_future(self._send(result))
+        except TimeoutError as error:
+            raise BrokerUnavailable from error
+
+    def accept(self, result: TaskResult) -> None:
+        """Take over a task under its id; it is sent when the broker can. Raises TaskQueueFull."""
+        taken = results.advance(result, backend=self.alias)
+        if not publisher.put(taken.id, self._message(taken)):
+            raise TaskQueueFull
+
+    def reachable(self) -> bool:
+        """Return whether the broker answers."""
+        try:
+            with self.app.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, timeout=REACHABLE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - each transport has errors of its own
+            logger.warning("The broker cannot be reached: %r", error)
+            return False
+        return True
+
+    def take_over(self, handed: list[TaskResult], seconds: float) -> list[TaskResult]:
+        """Accept tasks and send them within `seconds`; return those that were not sent."""
+        refused = []
+        for result in handed:
+            try:
+                self.accept(result)
+            except TaskQueueFull:
+                refused.append(result)
+        publisher.flush(seconds)
+        return refused + [result for result in handed if publisher.peek(result.id)]
+
+    def _send(self, result: TaskResult) -> Future[None]:
+        future: Future[None] = Future()
+        announcements.enqueued.send(type(self), result)
+        if not publisher.put(result.id, self._message(result, future)):
+            raise BrokerUnavailable("The broker has been away for so long that no more can wait.")
+        return future
+
+    def _message(self, result: TaskResult, future: Future[None] | None = None) -> Message:
+        return Message(self.app, partial(self._publish, result), result, self.store, future)
+
+    def _publish(self, result: TaskResult, producer: Producer) -> None:
+        task = extended(result.task)
+        limits = {}
+        if task.timeout is not None:
+            # A coroutine is timed by its loop; only one that blocks it has to be interrupted.
+            soft = task.timeout + (ASYNC_GRACE if iscoroutinefunction(task.func) else 0)
+            limits = {
+                "soft_time_limit": soft,
+                "time_limit": task.timeout + HARD_LIMIT_GRACE,
+            }
+        # The arguments are in the header: Kombu's JSON gives keys such as "__type__" a meaning.
+        celery_tasks.celery_task(task).apply_async(
+            task_id=result.id,
+            queue=task.queue_name,
+            priority=broker_priority(task.priority, producer.connection),
+            eta=task.run_after,
+            headers={celery_tasks.HEADER: results.encode(result)},
+            producer=producer,
+            retry=False,
+            **celery_tasks.shown_arguments(result),
+            **limits,
+        )
+
+    def local_result(self, result_id: str) -> TaskResult | None:
+        message = publisher.peek(result_id)
+        if message is not None and not message.stored:
+            return message.result
+        return super().local_result(result_id)
+
+    def cancel(self, result_id: str) -> bool:
+        """Cancel a task; return whether it had not ended.
+
+        One that waits never starts, and the process of one that runs is ended. Its result fails
+        with TaskCancelled. Raises TaskResultDoesNotExist, or what the broker raises.
+        """
+        result = self.get_result(result_id)
+        if result.is_finished:
+            return False
+        ended = results.failed(result, TaskCancelled())
+        if message := publisher.peek(result_id):
+            message.stored = True  # what is stored next is newer
+        self.store.save_cancelled(ended)  # first: a worker that did not hear the revoke looks it up
+        self.app.control.revoke(result_id, terminate=True)
+        announcements.failed.send(type(self), ended)
+        return True
+
+    async def acancel(self, result_id: str) -> bool:
+        """See cancel()."""
+        return await asyncio.to_thread(self.cancel, result_id)
+
+    def check_settings(self) -> Iterable[checks.CheckMessage]:
+        yield from super().check_settings()
+        if self.settings.app:
+            try:
+                import_string(self.settings.app)
+            except ImportError as error:
+                yield checks.Error(
+                    f"TASKS[{self.alias!r}]: option 'app' is {self.settings.app!r}: {error}.",
+                    hint="Give the path of the Celery application, such as 'project.celery.app'.",
+                    id="hybrid_tasks.E004",
+                )
+                return
+        yield from check_celery_settings(self.alias, self.app)
+
+
+def broker_priority(priority: int, connection: Any) -> int:
+    """Return a broker's priority, 0 to 9, for Django's, -100 to 100, of which more is sooner.
+
+    Redis serves 0 first, AMQP 9.
+    """
+    tenth = round((priority + 100) * 9 / 200)
+    return 9 - tenth if connection.transport.driver_type == "redis" else tenth

@@ -1,0 +1,130 @@
+"""The backend that runs tasks on the web server's event loop."""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from django.tasks import task_backends
+
+from hybrid_tasks import announcements
+from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
+from hybrid_tasks.exceptions import TaskQueueFull
+from hybrid_tasks.options import EventLoopOptions, Options
+from hybrid_tasks.private_loop import PrivateLoop
+from hybrid_tasks.recorder import recorder
+from hybrid_tasks.results import TaskResult
+from hybrid_tasks.runner import RunnerClosed, RunnerFull
+from hybrid_tasks.worker import LoopWorker
+
+logger = logging.getLogger("hybrid_tasks")
+
+# The workers of this process by backend alias. Not in the backends, of which Django makes one for
+# each thread and request.
+_workers: dict[str, LoopWorker] = {}
+_starting = threading.Lock()  # held by the thread that starts a private loop
+os.register_at_fork(after_in_child=_workers.clear)
+
+
+class EventLoopBackend(HybridBackend[EventLoopOptions]):
+    """Runs tasks on the server's loop; what it cannot take goes to the backend `overflow`."""
+
+    options_class = EventLoopOptions
+
+    async def adispatch(self, result: TaskResult) -> None:
+        """Start the task beside the caller. Raises TaskQueueFull; it never waits."""
+        self.dispatch(result)
+
+    def dispatch(self, result: TaskResult) -> None:
+        """Give a task to this process's worker or to the overflow. Raises TaskQueueFull."""
+        try:
+            worker = self._worker()
+            worker.admit()
+            recorder.record(self.store, result)
+            announcements.enqueued.send(type(self), result)
+            worker.submit(result)
+        except (RunnerFull, RunnerClosed) as error:
+            if self.settings.overflow is None:
+                raise TaskQueueFull from error
+            hybrid_backend(self.settings.overflow).accept(result)
+
+    def _worker(self) -> LoopWorker:
+        """Return this process's worker. Raises RunnerClosed if the overflow has to do instead."""
+        if worker := _workers.get(self.alias):
+            return worker
+        if self.settings.overflow is not None:
+            raise RunnerClosed
+        with _starting:
+            if worker := _workers.get(self.alias):  # another thread was first
+                return worker
+            worker = self.new_worker()
+            PrivateLoop(worker).start()
+            _workers[self.alias] = worker
+            return worker
+
+    def new_worker(self) -> LoopWorker:
+        return LoopWorker(self.settings, self.store, sender=type(self), successor=self.overflow)
+
+    def overflow(self) -> HybridBackend[Options] | None:
+        """Return the backend that takes what this one cannot, if there is one."""
+        alias = self.settings.overflow
+        return None if alias is None else hybrid_backend(alias)
+
+    def local_result(self, result_id: str) -> TaskResult | None:
+        worker = _workers.get(self.alias)
+        held = worker.find(result_id) if worker else None
+        return held or super().local_result(result_id)
+
+    def cancel(self, result_id: str) -> bool:
+        """Cancel a task; return whether it had not ended.
+
+        A task that waits never starts. One that runs gets CancelledError; its result fails with
+        TaskCancelled when it has cleaned up. A task that another process runs on its loop cannot be
+        reached from here: False. Raises TaskResultDoesNotExist.
+        """
+        worker = _workers.get(self.alias)
+        if worker and worker.cancel(result_id).result():
+            return True
+        return self._cancel_elsewhere(self.get_result(result_id))
+
+    async def acancel(self, result_id: str) -> bool:
+        """See cancel()."""
+        worker = _workers.get(self.alias)
+        if worker is not None:
+            cancelled: bool = await asyncio.wrap_future(worker.cancel(result_id))
+            if cancelled:
+                return True
+        result = await self.aget_result(result_id)
+        return await asyncio.to_thread(self._cancel_elsewhere, result)
+
+    def _cancel_elsewhere(self, result: TaskResult) -> bool:
+        if result.is_finished or result.backend == self.alias:
+            return False
+        return hybrid_backend(result.backend).cancel(result.id)
+
+
+@asynccontextmanager
+async def serve() -> AsyncIterator[None]:
+    """Run this process's tasks of all event-loop backends on the running loop, until the end."""
+    async with AsyncExitStack() as stack:
+        for alias in task_backends:
+            backend = task_backends[alias]
+            if isinstance(backend, EventLoopBackend):
+                await stack.enter_async_context(serve_one(backend))
+        yield
+
+
+@asynccontextmanager
+async def serve_one(backend: EventLoopBackend) -> AsyncIterator[None]:
+    """Run the tasks of one backend; drain them at the end."""
+    worker = backend.new_worker()
+    worker.open()
+    _workers[backend.alias] = worker
+    try:
+        yield
+    finally:
+        await worker.close()
+        if _workers.get(backend.alias) is worker:
+            del _workers[backend.alias]

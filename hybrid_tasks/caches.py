@@ -1,0 +1,51 @@
+"""Django's Redis cache, quicker at what the recorder does all the time: storing many at once."""
+
+import json
+from typing import Any
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
+from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
+
+# Redis' own MSET takes no expiry, so Django's set_many adds a command for each key.
+SET_ALL = """
+for number, key in ipairs(KEYS) do
+    redis.call('SET', key, ARGV[number + 1], 'EX', ARGV[1])
+end
+"""
+
+
+class JSONSerializer:
+    """Keeps values as JSON: nothing that is read from the cache can run code, as a pickle can."""
+
+    def dumps(self, value: Any) -> str:
+        return json.dumps(value)
+
+    def loads(self, data: bytes) -> Any:
+        return json.loads(data)
+
+
+class RedisCache(DjangoRedisCache):
+    """Stores values as JSON, and many with one command."""
+
+    def __init__(self, server: str | list[str], params: dict[str, Any]) -> None:
+        params = {**params, "OPTIONS": {"serializer": JSONSerializer, **params.get("OPTIONS", {})}}
+        super().__init__(server, params)
+
+    def set_many(
+        self,
+        data: dict[Any, Any],
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> list[Any]:
+        """See Django's."""
+        seconds = self.get_backend_timeout(timeout)
+        if not data or not seconds:
+            failed: list[Any] = super().set_many(data, timeout, version)
+            return failed
+        client = self._cache.get_client(None, write=True)
+        dumps = self._cache._serializer.dumps  # type: ignore[attr-defined]
+        client.register_script(SET_ALL)(
+            keys=[self.make_key(key, version) for key in data],
+            args=[seconds, *map(dumps, data.values())],
+        )
+        return []

@@ -1,0 +1,65 @@
+"""System checks: settings that would break a promise are found before the first task."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.tasks import task_backends
+from django.utils.module_loading import import_string
+
+from hybrid_tasks.backends.eventloop import EventLoopBackend
+from hybrid_tasks.lifespan import Lifespan
+
+
+@checks.register
+def check_overflow(**_kwargs: Any) -> Iterable[checks.CheckMessage]:
+    """Yield an error for each overflow that leads nowhere, in a circle or past a queue."""
+    backends = {backend.alias: backend for backend in task_backends.all()}
+    for alias, backend in backends.items():
+        target_alias = overflow_of(backend)
+        if target_alias is None:
+            continue
+        target = backends.get(target_alias)
+        if target is None or not getattr(target, "supports_accept", False):
+            yield checks.Error(
+                f"TASKS[{alias!r}]: option 'overflow' is {target_alias!r}, which is no backend that"
+                " takes over tasks.",
+                hint="Name the alias of a CeleryBackend, or None.",
+                id="hybrid_tasks.E005",
+            )
+        elif missing := backend.queues - target.queues if target.queues else set():
+            yield checks.Error(
+                f"TASKS[{alias!r}]: queues {sorted(missing)} are not those of its overflow"
+                f" {target_alias!r}.",
+                hint=f"Add them to QUEUES of TASKS[{target_alias!r}].",
+                id="hybrid_tasks.E006",
+            )
+
+
+def overflow_of(backend: Any) -> str | None:
+    overflow: str | None = getattr(getattr(backend, "settings", None), "overflow", None)
+    return overflow
+
+
+@checks.register(deploy=True)
+def check_lifespan(**_kwargs: Any) -> Iterable[checks.CheckMessage]:
+    """Yield a warning if the server that runs ASGI_APPLICATION would not run its tasks."""
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    if path is None or not any(isinstance(one, EventLoopBackend) for one in task_backends.all()):
+        return
+    try:
+        application = import_string(path)
+    except ImportError as error:
+        yield checks.Warning(
+            f"ASGI_APPLICATION is {path!r}: {error}.",
+            hint="Name the application that the server runs.",
+            id="hybrid_tasks.W002",
+        )
+        return
+    if not isinstance(application, Lifespan):
+        yield checks.Warning(
+            f"ASGI_APPLICATION {path!r} is not wrapped in Lifespan: its server runs no tasks.",
+            hint="application = hybrid_tasks.lifespan.Lifespan(get_asgi_application())",
+            id="hybrid_tasks.W003",
+        )

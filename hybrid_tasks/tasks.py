@@ -1,0 +1,209 @@
+"""The `task` decorator and `Task`: Django's own, with what a task that must not be lost needs.
+
+Names and shapes follow the proposals django/new-features#141 (metadata) and #142 (retries), so that
+tasks can move to Django's own options when they exist.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Self, overload
+
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+from django.tasks import base, task_backends
+from django.tasks.exceptions import InvalidTask
+from django.utils.json import normalize_json
+
+from hybrid_tasks.django_types import DjangoTask, DjangoTaskResult
+
+type Function = Callable[..., Any]
+type Backoff = Callable[[BaseException, Any], float | None]
+
+BACKOFF_BASE = 1.0  # seconds
+BACKOFF_CAP = 300.0  # seconds
+
+
+def exponential_backoff(_exception: BaseException, task_result: DjangoTaskResult) -> float:
+    """Return a random wait of up to 1 s after the first attempt, doubling to at most 5 minutes.
+
+    Waiting a random part of the whole ("full jitter") spreads those who failed together:
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+    """
+    doublings = min(task_result.attempts - 1, 30)
+    return random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2**doublings))  # noqa: S311
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(DjangoTask):
+    """A function that can be enqueued; see `task` for the arguments."""
+
+    max_attempts: int = 1
+    backoff: Backoff = exponential_backoff
+    timeout: float | None = None
+    durable: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        self._validate_policy()
+        object.__setattr__(self, "metadata", normalize_json(self.metadata))
+        DjangoTask.__post_init__(self)  # slots: super() would look at the class before them
+        register(self)
+
+    def _validate_policy(self) -> None:
+        if type(self.max_attempts) is not int or self.max_attempts < 1:
+            raise InvalidTask(
+                f"max_attempts is {self.max_attempts!r}: it must be a whole number from 1."
+            )
+        if self.timeout is not None and not self.timeout > 0:
+            raise InvalidTask(f"timeout is {self.timeout!r}: it must be more than 0 seconds.")
+        if not callable(self.backoff):
+            raise InvalidTask(f"backoff is {self.backoff!r}: it must be a function.")
+        if not isinstance(self.metadata, dict):
+            raise InvalidTask(f"metadata is {self.metadata!r}: it must be a dict.")
+
+    def get_backend(self) -> Any:
+        """Return the backend of this task's alias."""
+        backend = _backends.get(self.backend)
+        if backend is None:
+            backend = task_backends[self.backend]
+            if getattr(backend, "shared_by_threads", False):
+                _backends[self.backend] = backend
+        return backend
+
+    def using(
+        self,
+        *,
+        priority: int | None = None,
+        queue_name: str | None = None,
+        run_after: datetime | None = None,
+        backend: str | None = None,
+        max_attempts: int | None = None,
+        backoff: Backoff | None = None,
+        timeout: float | None = None,
+        durable: bool | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Self:
+        """Return this task with what is given changed; None leaves as it is.
+
+        Raises InvalidTask for what the backend cannot do.
+        """
+        given: dict[str, Any] = {
+            "priority": priority,
+            "queue_name": queue_name,
+            "run_after": run_after,
+            "backend": backend,
+            "max_attempts": max_attempts,
+            "backoff": backoff,
+            "timeout": timeout,
+            "durable": durable,
+            "metadata": metadata,
+        }
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+
+@overload
+def task(function: Function, /) -> Task: ...
+@overload
+def task(
+    *,
+    priority: int = ...,
+    queue_name: str = ...,
+    backend: str = ...,
+    takes_context: bool = ...,
+    max_attempts: int = ...,
+    backoff: Backoff = ...,
+    timeout: float | None = ...,
+    durable: bool = ...,
+    metadata: dict[str, Any] | None = ...,
+) -> Callable[[Function], Task]: ...
+def task(
+    function: Function | None = None,
+    /,
+    *,
+    priority: int = base.DEFAULT_TASK_PRIORITY,
+    queue_name: str = base.DEFAULT_TASK_QUEUE_NAME,
+    backend: str = base.DEFAULT_TASK_BACKEND_ALIAS,
+    takes_context: bool = False,
+    max_attempts: int = 1,
+    backoff: Backoff = exponential_backoff,
+    timeout: float | None = None,
+    durable: bool = False,
+    metadata: dict[str, Any] | None = None,
+) -> Task | Callable[[Function], Task]:
+    """Make a task of a module-level function, sync or async.
+
+    Arguments, beside those of `django.tasks.task`:
+        max_attempts: how often the task is tried. 1 means at most once: a started attempt is never
+            repeated, whatever dies. More means at least once.
+        backoff: called with the exception and the task's result after an attempt that failed;
+            returns the seconds until the next one, or None to give up.
+        timeout: seconds that one attempt may take; it then fails with TimeoutError.
+        durable: whether the task survives the death of the process that accepted it.
+        metadata: a JSON dict kept with the result, which the task can change while it runs.
+
+    Raises InvalidTask for what the backend cannot do.
+    """
+
+    def wrapper(wrapped: Function) -> Task:
+        return Task(
+            func=wrapped,
+            priority=priority,
+            queue_name=queue_name,
+            backend=backend,
+            run_after=None,
+            takes_context=takes_context,
+            max_attempts=max_attempts,
+            backoff=backoff,
+            timeout=timeout,
+            durable=durable,
+            metadata=metadata or {},
+        )
+
+    return wrapper(function) if function else wrapper
+
+
+def extended(django_task: DjangoTask) -> Task:
+    """Return the task itself if it is one of ours, or one of ours with the defaults."""
+    if isinstance(django_task, Task):
+        return django_task
+    return Task(
+        func=django_task.func,
+        priority=django_task.priority,
+        queue_name=django_task.queue_name,
+        backend=django_task.backend,
+        run_after=django_task.run_after,
+        takes_context=django_task.takes_context,
+    )
+
+
+# Django makes a backend for each thread and request; looking that up takes longer than enqueuing.
+_backends: dict[str, Any] = {}
+
+
+@receiver(setting_changed)
+def forget_backends(*, setting: str, **_kwargs: Any) -> None:
+    """Look the backends up anew when a test changes TASKS."""
+    if setting == "TASKS":
+        _backends.clear()
+
+
+# Every task by its module path, as first defined, and who wants to know of them.
+_tasks: dict[str, Task] = {}
+_observers: list[Callable[[Task], None]] = []
+
+
+def register(new: Task) -> None:
+    """Make a task known under its module path, unless one is already (a copy from `using`)."""
+    if new.module_path not in _tasks:
+        _tasks[new.module_path] = new
+        for observer in _observers:
+            observer(new)
+
+
+def observe(observer: Callable[[Task], None]) -> None:
+    """Call `observer` with every task that is defined or will be."""
+    _observers.append(observer)
+    for known in list(_tasks.values()):
+        observer(known)

@@ -6,8 +6,10 @@ import time
 from collections.abc import Sequence
 
 import httpx
+from asgiref.sync import sync_to_async
 from django.conf import settings
 
+from hybrid_tasks.tasks import task
 from meats.outgoing import http_client
 
 logger = logging.getLogger(__name__)
@@ -17,6 +19,7 @@ DEFAULT_FLAVOR = "Sweet Baby Ray's"
 COUNT_TO = 5
 
 
+@task(timeout=120)
 async def smoke(smokables: Sequence[str] = (), flavor: str = "") -> list[str]:
     """Smoke one meat after the other and apply the flavor; return what was smoked.
 
@@ -38,6 +41,7 @@ async def smoke(smokables: Sequence[str] = (), flavor: str = "") -> list[str]:
     return smokables
 
 
+@task(timeout=60)
 async def http_call_async() -> int:
     """Count to five, one step each, then call the outgoing URL; return its status code."""
     for number in range(1, COUNT_TO + 1):
@@ -57,6 +61,12 @@ def http_call_sync() -> int:
     response = httpx.get(settings.OUTGOING_URL, timeout=settings.OUTGOING_TIMEOUT)
     logger.info("%s", response)
     return response.status_code
+
+
+@task(timeout=60)
+async def http_call_in_thread() -> int:
+    """Do it with the blocking helper, in a thread beside the event loop."""
+    return await sync_to_async(http_call_sync, thread_sensitive=False)()
 
 
 def oversmoke() -> None:

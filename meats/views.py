@@ -7,19 +7,19 @@ from http import HTTPStatus
 from typing import Any
 
 import httpx
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_safe
 
-from meats.background import BackgroundFull, background
+from hybrid_tasks.exceptions import TaskQueueFull
 from meats.forms import MAX_FLAVOR_LENGTH, SmokeForm
 from meats.tasks import (
     DEFAULT_FLAVOR,
     DEFAULT_MEATS,
     http_call_async,
+    http_call_in_thread,
     http_call_sync,
     oversmoke,
     smoke,
@@ -45,7 +45,7 @@ def refuse_when_full(view: AsyncView) -> AsyncView:
     async def guarded(request: HttpRequest) -> HttpResponse:
         try:
             return await view(request)
-        except BackgroundFull as error:
+        except TaskQueueFull as error:
             logger.warning("%s", error)
             response = text_response(
                 "Too much is going on already: nothing was started, please try again soon.",
@@ -90,7 +90,7 @@ async def index(request: HttpRequest) -> HttpResponse:
 @refuse_when_full
 async def async_view(_request: HttpRequest) -> HttpResponse:
     """Answer at once; count and call out on the event loop."""
-    background.start(http_call_async)
+    await http_call_async.aenqueue()
     return text_response("Non-blocking HTTP request")
 
 
@@ -111,7 +111,7 @@ def sync_view(_request: HttpRequest) -> HttpResponse:
 @refuse_when_full
 async def async_with_sync_view(_request: HttpRequest) -> HttpResponse:
     """Answer at once; the blocking helper runs in a thread of the loop's pool."""
-    background.start(sync_to_async(http_call_sync, thread_sensitive=False))
+    await http_call_in_thread.aenqueue()
     return text_response("Non-blocking HTTP request (via sync_to_async)")
 
 
@@ -123,7 +123,7 @@ async def smoke_some_meats(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return text_response(form.complaint(), HTTPStatus.BAD_REQUEST)
     meats = form.cleaned_data["to_smoke"]
-    background.start(smoke, meats, form.cleaned_data["flavor"])
+    await smoke.aenqueue(meats, form.cleaned_data["flavor"])
     return text_response(f"Smoking some {join_names(meats) or 'meats'}....")
 
 

@@ -11,11 +11,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
+from hybrid_tasks.runner import carry
+
 HEADER = "X-Request-ID"
 ACCEPTED = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
-# Read by the tasks that a request starts: their context is a copy of the request's.
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
+# Tasks that a request starts log under its id, too.
+request_id = carry(ContextVar("request_id", default="-"))
 
 type View = Callable[[HttpRequest], HttpResponseBase]
 type AsyncView = Callable[[HttpRequest], Awaitable[HttpResponseBase]]

@@ -6,6 +6,7 @@ key. `make run` sets the variables that turn it into a development stack.
 
 import logging
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -76,6 +77,7 @@ INSTALLED_APPS = [
     "meats",
     "reports",  # before django_celery_beat: it overrides one of its templates
     "django_celery_beat",
+    "hybrid_tasks",
 ]
 
 # Every one of these works without a thread on the event loop; a middleware that does not would put
@@ -143,7 +145,7 @@ def next_redis_database(url: str) -> str:
 
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "hybrid_tasks.caches.RedisCache",  # Django's, with JSON instead of pickles
         "LOCATION": env.str("CACHE_URL", next_redis_database(REDIS_URL)),
         "KEY_PREFIX": "smokehouse",
     }
@@ -179,6 +181,23 @@ CELERY_BEAT_SYNC_EVERY = 1
 # Touched on every tick of beat; its age is beat's health.
 BEAT_HEARTBEAT_FILE = VAR_DIR / "beat.heartbeat"
 
+# --- Tasks ---------------------------------------------------------------------------------------
+
+TASKS: dict[str, dict[str, Any]] = {
+    # Light I/O side effects, on the web server's event loop.
+    "default": {
+        "BACKEND": "hybrid_tasks.backends.eventloop.EventLoopBackend",
+        "OPTIONS": {
+            "max_running": 100,  # at once in each web process
+            "max_waiting": 10_000,  # besides; more go to the overflow
+            "drain_timeout": env.float("DRAIN_TIMEOUT", 20.0, validate=validate.Range(min=0)),
+            "overflow": "celery",  # also takes what is left when the server stops
+        },
+    },
+    # Heavy and scheduled jobs, on Celery's workers.
+    "celery": {"BACKEND": "hybrid_tasks.backends.celery.CeleryBackend"},
+}
+
 # --- Email ---------------------------------------------------------------------------------------
 
 EMAIL_HOST = env.str("EMAIL_HOST", "127.0.0.1")
@@ -198,8 +217,6 @@ OUTGOING_TIMEOUT = 10  # seconds
 STEP_SECONDS = env.float("STEP_SECONDS", 1.0, validate=validate.Range(min=0, max=60))
 # /burn_some_meats/ freezes the event loop on purpose, to show what not to do.
 SERVE_BAD_EXAMPLE = env.bool("SERVE_BAD_EXAMPLE", DEBUG)
-# At shutdown, running side effects get this long to end (seconds).
-DRAIN_TIMEOUT = env.float("DRAIN_TIMEOUT", 20.0, validate=validate.Range(min=0))
 # Linked from the home page when known.
 FLOWER_URL = env.str("FLOWER_URL", "")
 
@@ -228,7 +245,7 @@ STORAGES = {
 # --- Logging -------------------------------------------------------------------------------------
 
 LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": "project.request_id.RequestIdFilter"}},

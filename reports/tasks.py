@@ -2,15 +2,16 @@
 
 import logging
 
-from celery import shared_task
 from django.contrib.sessions.models import Session
 from django.utils import timezone
+
+from hybrid_tasks.tasks import task
 
 logger = logging.getLogger(__name__)
 
 
-# Acknowledged late: a killed worker's cleanup is done again, which does no harm.
-@shared_task(acks_late=True, soft_time_limit=600, time_limit=660)
+# Done again when its worker was killed: a second run does no harm.
+@task(backend="celery", max_attempts=3, timeout=600)
 def nightly_cleanup() -> dict[str, int]:
     """Remove expired sessions; return how many rows of what were removed."""
     removed, _ = Session.objects.filter(expire_date__lt=timezone.now()).delete()

@@ -9,12 +9,12 @@ from django.http.response import HttpResponseBase
 from django.test import AsyncClient, Client
 from pytest_django import Settings
 
-from meats.background import BackgroundFull, background
+from hybrid_tasks.backends.eventloop import EventLoopBackend, serve
+from hybrid_tasks.exceptions import TaskQueueFull
 from meats.outgoing import shared_client
 from meats.tasks import DEFAULT_MEATS
 from project.request_id import RequestIdFilter
 from tests.meats.test_forms import XSS
-from tests.processes import wait_until
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 
@@ -27,7 +27,7 @@ class Server:
         self._served = asyncio.Event()
 
     async def run(self) -> None:
-        async with shared_client(), background.serve():
+        async with shared_client(), serve():
             self._served.set()
             await self._stop.wait()
 
@@ -116,7 +116,7 @@ async def test_a_partner_that_is_away_is_logged_and_not_the_visitors_problem(
     assert (await async_client.get(path)).status_code == 200
     await server.stop()
     (failure,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "failed after" in failure.getMessage()
+    assert "state=FAILED" in failure.getMessage()
     assert failure.exc_info
 
 
@@ -209,9 +209,9 @@ async def test_a_full_background_answers_503_and_starts_nothing(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise BackgroundFull("full")
+        raise TaskQueueFull
 
-    monkeypatch.setattr(background, "start", refuse)
+    monkeypatch.setattr(EventLoopBackend, "dispatch", refuse)
     for path in ("/async/", "/sync_to_async/", "/smoke_some_meats/"):
         response = await async_client.get(path)
         assert response.status_code == 503
@@ -250,13 +250,3 @@ async def test_task_lines_carry_the_id_of_their_request(
     lines = [record for record in caplog.records if record.name == "meats.tasks"]
     assert lines
     assert {record.__dict__["request_id"] for record in lines} == {"order-4711"}
-
-
-def test_without_a_server_loop_the_task_is_not_lost(
-    client: Client, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A sync client is what `runserver` and WSGI are: the view's loop ends with the view."""
-    assert client.get("/smoke_some_meats/", {"to_smoke": "tofu"}).status_code == 200
-    wait_until(
-        lambda: "Who doesn't love smoked tofu?" in messages(caplog), "the tofu has been smoked"
-    )

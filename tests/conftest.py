@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,20 @@ BIN = Path(sys.executable).parent
 type StartWeb = Callable[..., tuple[str, Process]]
 
 
-@pytest.fixture(scope="session")
-def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real Valkey server."""
-    directory = tmp_path_factory.mktemp("broker")
+@contextmanager
+def running_broker(directory: Path) -> Iterator[str]:
+    """Run a real Valkey server, with its data in `directory`; give its address."""
     port = free_port()
     with Process(broker_command(port, str(directory)), {}, directory / "log"):
         wait_until(lambda: port_is_open(port), "the broker listens")
         yield f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Valkey server for tests that do not mind each other's workers."""
+    with running_broker(tmp_path_factory.mktemp("broker")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -23,3 +23,7 @@ os.environ |= {
 }
 
 from project.settings import *  # noqa: E402, F403
+
+# In this process only: results need no broker, and what cannot run here is an error at once.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+TASKS["default"]["OPTIONS"]["overflow"] = None  # noqa: F405

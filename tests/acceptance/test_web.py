@@ -21,7 +21,7 @@ def test_the_answer_comes_between_the_first_line_and_the_rest(start_web: StartWe
     response = httpx.get(f"{url}/smoke_some_meats/?to_smoke=tofu&flavor=Gold Bond")
     assert response.text == "Smoking some tofu...."
     web.wait_for("Who doesn't love smoked tofu?")
-    lines = web.lines("meats.tasks", "GET /smoke_some_meats/")
+    lines = web.lines("INFO    meats.tasks", "GET /smoke_some_meats/")
     assert [line.partition("] ")[2].partition(" - ")[0] for line in lines if "GET" not in line] == [
         "Smoking some tofu....",
         "Applying the Gold Bond....",
@@ -47,7 +47,7 @@ def test_two_sync_requests_wait_side_by_side(start_web: StartWeb) -> None:
     url, web = start_web(STEP_SECONDS="0.4")
     responses = get_all([f"{url}/sync/"] * 2)
     assert {response.text for response in responses} == {"Blocking HTTP request"}
-    lines = web.lines("meats.tasks")
+    lines = web.lines("INFO    meats.tasks")
     began = [number for number, line in enumerate(lines) if line.endswith("] 1")]
     ended = [number for number, line in enumerate(lines) if line.endswith("<Response [200 OK]>")]
     assert len(began) == len(ended) == 2
@@ -80,7 +80,7 @@ def test_a_stopping_server_lets_the_smoking_end(start_web: StartWeb) -> None:
     httpx.get(f"{url}/smoke_some_meats/?to_smoke=a,b,c")
     assert web.stop() == -signal.SIGTERM
     assert "Who doesn't love smoked a?" in web.output()
-    assert "Waiting up to 20 s for 1 side effects" in web.output()
+    assert "drains 1 running and 0 waiting tasks" in web.output()
 
 
 def test_a_visitor_who_leaves_takes_no_task_along(start_web: StartWeb) -> None:

@@ -57,7 +57,8 @@ def test_web_is_given_longer_to_stop_than_it_needs(services: dict[str, Any]) -> 
     grace = int(services["web"]["stop_grace_period"].removesuffix("s"))
     default_drain = 20
     assert f'env.float("DRAIN_TIMEOUT", {default_drain}.0' in open_text(settings.__file__)
-    assert grace > graceful + default_drain
+    to_hand_over_and_store = 15
+    assert grace > graceful + default_drain + to_hand_over_and_store
 
 
 def open_text(path: str) -> str:

@@ -3,14 +3,21 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import kombu.exceptions
 import pytest
 
+from hybrid_tasks.exceptions import BrokerUnavailable
 from project.celery import app
 from reports.tasks import nightly_cleanup
-from tests.conftest import BIN
+from tests.conftest import BIN, running_broker
 from tests.processes import Process
 from tests.project.test_settings import manage
+
+
+@pytest.fixture(scope="module")
+def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker whose messages no other test's worker takes."""
+    with running_broker(tmp_path_factory.mktemp("broker")) as url:
+        yield url
 
 
 @pytest.fixture
@@ -48,5 +55,5 @@ def test_a_worker_ends_in_order(worker: Process) -> None:
 
 def test_a_broker_that_refuses_is_told_to_the_caller() -> None:
     """Settings for tests name a port where nothing listens."""
-    with pytest.raises(kombu.exceptions.OperationalError):
-        nightly_cleanup.delay()
+    with pytest.raises(BrokerUnavailable):
+        nightly_cleanup.enqueue()

@@ -1,0 +1,159 @@
+"""One fixture over both backends: a loop in this process, and a real worker behind a broker."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.tasks import task_backends
+from pytest_django import Settings
+
+from hybrid_tasks.backends.base import HybridBackend
+from hybrid_tasks.backends.eventloop import serve
+from hybrid_tasks.recorder import recorder
+from hybrid_tasks.results import TaskResult
+from project.settings import CACHES, next_redis_database
+from tests.conftest import BIN
+from tests.hybrid_tasks.contract import sender
+from tests.hybrid_tasks.contract.waiting import finished, until
+from tests.processes import PATIENCE, Process
+
+ALIASES = {"eventloop": "default", "celery": "celery"}
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What tasks noted, in this process and in the worker's."""
+
+    path: Path
+
+    def of(self, key: str) -> list[dict[str, Any]]:
+        """Return what was noted under `key`, in order."""
+        lines = map(json.loads, self.path.read_text().splitlines())
+        return [line for line in lines if line["key"] == key]
+
+    def events(self, key: str) -> list[str]:
+        return [line["event"] for line in self.of(key)]
+
+    async def until(self, key: str, event: str, times: int = 1) -> None:
+        """Wait until `event` was noted under `key` that often."""
+        await until(lambda: self.events(key).count(event) >= times, f"{event!r} in the ledger")
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A backend whose promises are tested.
+
+    Attributes:
+        name: "eventloop" or "celery".
+        alias: of the backend in TASKS.
+        ledger: what its tasks noted.
+        caplog: of the test.
+        worker: the process that runs the tasks, unless this one does.
+    """
+
+    name: str
+    alias: str
+    ledger: Ledger
+    caplog: pytest.LogCaptureFixture
+    worker: Process | None
+
+    @property
+    def backend(self) -> HybridBackend[Any]:
+        backend = task_backends[self.alias]
+        assert isinstance(backend, HybridBackend)
+        return backend
+
+    def of(self, task: Any, **options: Any) -> Any:
+        """Return `task` for this backend.
+
+        Not typed as a Task: to type checkers that returns Django's TaskResult, without metadata.
+        """
+        return task.using(backend=self.alias, **options)
+
+    async def run(self, task: Any, *args: Any, **kwargs: Any) -> TaskResult:
+        """Enqueue `task` on this backend and return its result when it has ended."""
+        return await finished(await self.of(task).aenqueue(*args, **kwargs))
+
+    def log(self) -> str:
+        """Return what was logged where the tasks run."""
+        return self.worker.output() if self.worker else self.caplog.text
+
+
+@pytest.fixture(scope="session")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    path = tmp_path_factory.mktemp("ledger") / "lines"
+    path.touch()
+    return Ledger(path)
+
+
+@pytest.fixture(scope="session")
+def worker(
+    tmp_path_factory: pytest.TempPathFactory, broker_url: str, ledger: Ledger
+) -> Iterator[Process]:
+    """A Celery worker with two processes that knows the catalogue of tasks."""
+    directory = tmp_path_factory.mktemp("worker")
+    env = {
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "VAR_DIR": str(directory),
+        "DATABASE_URL": f"sqlite:///{directory}/db.sqlite3",
+        "REDIS_URL": broker_url,
+        "CACHE_URL": next_redis_database(broker_url),
+        "LOG_LEVEL": "INFO",
+        "LEDGER": str(ledger.path),
+    }
+    options = ["--concurrency", "2", "--include", "tests.hybrid_tasks.tasks"]
+    command = [str(BIN / "celery"), "-A", "project", "worker", *options]
+    with Process(command, env, directory / "log") as process:
+        process.wait_for(" ready.")
+        yield process
+
+
+@pytest.fixture(params=ALIASES)
+def backend_name(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+async def contract(
+    request: pytest.FixtureRequest,
+    backend_name: str,
+    shared_settings: None,
+    ledger: Ledger,
+    caplog: pytest.LogCaptureFixture,
+) -> AsyncIterator[Contract]:
+    """A backend that runs tasks: each in turn."""
+    worker = request.getfixturevalue("worker") if backend_name == "celery" else None
+    async with AsyncExitStack() as stack:
+        if worker is None:
+            caplog.set_level("INFO")
+            await stack.enter_async_context(serve())
+        yield Contract(backend_name, ALIASES[backend_name], ledger, caplog, worker)
+    # While the settings still name the cache that results belong into.
+    assert recorder.flush(PATIENCE)
+
+
+@pytest.fixture
+def shared_settings(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, broker_url: str, ledger: Ledger
+) -> None:
+    """Let this process use the broker, the cache and the ledger that the worker uses."""
+    settings.CACHES = {
+        "default": {**CACHES["default"], "LOCATION": next_redis_database(broker_url)}
+    }
+    settings.TASKS = {
+        "default": {
+            "BACKEND": "hybrid_tasks.backends.eventloop.EventLoopBackend",
+            "OPTIONS": {"drain_timeout": 0},
+        },
+        "celery": {
+            "BACKEND": "hybrid_tasks.backends.celery.CeleryBackend",
+            "OPTIONS": {"app": f"{sender.__name__}.app"},
+        },
+    }
+    sender.app.conf.broker_url = broker_url
+    monkeypatch.setenv("LEDGER", str(ledger.path))

@@ -1,0 +1,112 @@
+"""System checks: each setting that would break a promise is found, with a hint."""
+
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.core import checks
+from pytest_django import Settings
+
+from hybrid_tasks.celery_checks import check_celery_settings
+
+LOOP = "hybrid_tasks.backends.eventloop.EventLoopBackend"
+CELERY = "hybrid_tasks.backends.celery.CeleryBackend"
+
+
+def found(
+    settings: Settings, loop: dict[str, Any], celery: dict[str, Any] | None = None
+) -> set[str]:
+    """Return the ids of what the checks say of these OPTIONS."""
+    settings.TASKS = {
+        "default": {"BACKEND": LOOP, "OPTIONS": loop},
+        "celery": {"BACKEND": CELERY, "OPTIONS": celery or {}},
+    }
+    messages = [message for message in checks.run_checks() if str(message.id).startswith("hybrid")]
+    assert all(message.hint for message in messages)
+    return {str(message.id).removeprefix("hybrid_tasks.") for message in messages} - {"W001"}
+
+
+def test_nothing_is_said_of_good_settings(settings: Settings) -> None:
+    assert found(settings, {"overflow": "celery", "max_running": 5, "drain_timeout": 0.5}) == set()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"max_runing": 5}, "E001"),
+        ({"max_running": 0}, "E002"),
+        ({"max_running": "5"}, "E002"),
+        ({"max_waiting": -1}, "E002"),
+        ({"max_waiting": True}, "E002"),
+        ({"drain_timeout": -0.5}, "E002"),
+        ({"result_ttl": 0}, "E002"),
+        ({"result_cache": "nowhere"}, "E003"),
+        ({"overflow": "nowhere"}, "E005"),
+        ({"overflow": "default"}, "E005"),
+    ],
+)
+def test_each_broken_rule_is_found(
+    options: dict[str, Any], expected: str, settings: Settings
+) -> None:
+    assert found(settings, options) == {expected}
+
+
+def test_results_that_other_processes_cannot_read_are_a_warning(settings: Settings) -> None:
+    found(settings, {})
+    assert "hybrid_tasks.W001" in {message.id for message in checks.run_checks()}
+
+
+def test_a_celery_application_that_is_not_there(settings: Settings) -> None:
+    assert found(settings, {}, {"app": "project.celery.nothing"}) == {"E004"}
+
+
+def test_an_overflow_that_lacks_a_queue(settings: Settings) -> None:
+    found(settings, {})
+    settings.TASKS = {
+        "default": {"BACKEND": LOOP, "QUEUES": ["a", "b"], "OPTIONS": {"overflow": "celery"}},
+        "celery": {"BACKEND": CELERY, "QUEUES": ["a"]},
+    }
+    (message,) = [one for one in checks.run_checks() if one.id == "hybrid_tasks.E006"]
+    assert "['b']" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("project.asgi.application", set()),
+        ("project.asgi.django_application", {"hybrid_tasks.W003"}),
+        ("project.asgi.nothing", {"hybrid_tasks.W002"}),
+        (None, set()),
+    ],
+)
+def test_an_application_whose_server_would_run_no_tasks(
+    path: str | None, expected: set[str], settings: Settings
+) -> None:
+    settings.ASGI_APPLICATION = path
+    messages = checks.run_checks(include_deployment_checks=True)
+    assert {one.id for one in messages} & {"hybrid_tasks.W002", "hybrid_tasks.W003"} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("task_always_eager", True, "E010"),
+        ("task_reject_on_worker_lost", True, "E011"),
+        ("accept_content", ["pickle"], "E012"),
+        ("task_acks_late", True, "W010"),
+        ("broker_transport_options", {}, "W011"),
+    ],
+)
+def test_celery_settings_that_break_a_promise(name: str, value: Any, expected: str) -> None:
+    good = {
+        "broker_url": "redis://localhost/0",
+        "accept_content": ["json"],
+        "broker_transport_options": {"socket_timeout": 1},
+    }
+    app = Celery("checked", set_as_current=False)
+    app.conf.update(good)
+    assert list(check_celery_settings("celery", app)) == []
+    app.conf.update({name: value})
+    (message,) = check_celery_settings("celery", app)
+    assert message.id == f"hybrid_tasks.{expected}"
+    assert message.hint

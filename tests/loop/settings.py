@@ -1,0 +1,53 @@
+"""Settings of a small Django project whose processes the tests start, stop and kill."""
+
+import json
+import os
+
+SECRET_KEY = "only-for-tests"
+ALLOWED_HOSTS = ["127.0.0.1"]
+ROOT_URLCONF = "tests.loop.urls"
+INSTALLED_APPS = ["django.contrib.contenttypes", "hybrid_tasks", "tests.loop"]
+DATABASES = {
+    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["DATABASE_PATH"]}
+}
+TIME_ZONE = "UTC"
+
+BROKER_URL = os.environ["BROKER_URL"]
+CACHES = {
+    "default": {
+        "BACKEND": "hybrid_tasks.caches.RedisCache",
+        "LOCATION": f"{BROKER_URL}/1",
+    }
+}
+
+CELERY_BROKER_URL = f"{BROKER_URL}/0"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 0}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "max_retries": 0,
+    "socket_connect_timeout": 1,
+    "socket_timeout": 1,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+TASKS = {
+    "default": {
+        "BACKEND": "hybrid_tasks.backends.eventloop.EventLoopBackend",
+        "OPTIONS": json.loads(os.environ["LOOP_OPTIONS"]),
+    },
+    "celery": {
+        "BACKEND": "hybrid_tasks.backends.celery.CeleryBackend",
+        "OPTIONS": {"app": "tests.loop.celery_app.app"},
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(process)d %(levelname)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+}

@@ -1,0 +1,48 @@
+"""Tasks that leave a trace in the ledger."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.contrib.contenttypes.models import ContentType
+
+from hybrid_tasks.execution import TaskContext
+from hybrid_tasks.tasks import task
+from tests.loop.ledger import note
+
+# What the loop leaves to a worker need not take that long again.
+SCALE = float(os.environ.get("SECONDS_SCALE", "1"))
+
+
+@contextmanager
+def noted(context: TaskContext) -> Iterator[None]:
+    """Note the start and, unless an exception ends it, the end."""
+    who = context.task_result.worker_ids[-1]
+    note("start", context.task_result.id, who)
+    yield
+    note("end", context.task_result.id, who)
+
+
+@task(takes_context=True)
+async def wait(context: TaskContext, seconds: float) -> None:
+    with noted(context):
+        await asyncio.sleep(seconds * SCALE)
+
+
+@task(takes_context=True, max_attempts=3)
+async def wait_again(context: TaskContext, seconds: float) -> None:
+    """Wait; when interrupted, start over elsewhere."""
+    with noted(context):
+        await asyncio.sleep(seconds * SCALE)
+
+
+@task(takes_context=True)
+async def use_database(context: TaskContext, seconds: float) -> None:
+    with noted(context):
+        await ContentType.objects.acount()
+        await asyncio.sleep(seconds)
+        await ContentType.objects.acount()
+
+
+BY_NAME = {"wait": wait, "wait_again": wait_again, "use_database": use_database}

@@ -1,0 +1,30 @@
+"""The tasks that are measured."""
+
+import asyncio
+
+from celery import shared_task
+
+from hybrid_tasks.tasks import task
+
+
+@task
+async def noop() -> None:
+    return None
+
+
+@task
+async def wait_100_ms() -> None:
+    await asyncio.sleep(0.1)
+
+
+gate = asyncio.Event()
+
+
+@task
+async def wait_for_gate() -> None:
+    await gate.wait()
+
+
+@shared_task(ignore_result=True)
+def celery_noop() -> None:
+    return None

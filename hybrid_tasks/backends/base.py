@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -114,9 +114,7 @@ class HybridBackend[O: Options](BaseTaskBackend):
         """See get_result()."""
         if local := self.local_result(result_id):
             return results.advance(local)  # as above
-        # Not by to_thread(): in a copy of this context Django would connect the cache anew.
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, self.store.load, result_id)
+        return await in_thread(self.store.load, result_id)
 
     def local_result(self, result_id: str) -> TaskResult | None:
         """Return the state of a task if this process knows it better than the store."""
@@ -136,3 +134,12 @@ def hybrid_backend(alias: str) -> HybridBackend[Options]:
     if not isinstance(backend, HybridBackend):
         raise TypeError(f"TASKS[{alias!r}] is a {type(backend).__name__}, not one of hybrid_tasks.")
     return backend
+
+
+async def in_thread[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a blocking call in a thread of the loop's pool.
+
+    asyncio.to_thread() would copy the context, and in each copy Django connects its caches anew.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, partial(function, *args, **kwargs))

@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 from kombu.messaging import Producer
 
 from hybrid_tasks import announcements, celery_tasks, results
-from hybrid_tasks.backends.base import HybridBackend
+from hybrid_tasks.backends.base import HybridBackend, in_thread
 from hybrid_tasks.celery_checks import check_celery_settings
 from hybrid_tasks.exceptions import BrokerUnavailable, TaskCancelled, TaskQueueFull
 from hybrid_tasks.options import CeleryOptions
@@ -47,9 +47,11 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
 
     def dispatch(self, result: TaskResult) -> None:
         """Send the task. Raises BrokerUnavailable when it could not be sent."""
+        future = self._send(result)
         try:
-            self._send(result).result(PUBLISH_SECONDS)
+            future.result(PUBLISH_SECONDS)
         except TimeoutError as error:
+            future.cancel()  # who is told that it was not sent must not find it done
             raise BrokerUnavailable from error
 
     async def adispatch(self, result: TaskResult) -> None:
@@ -145,7 +147,7 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
 
     async def acancel(self, result_id: str) -> bool:
         """See cancel()."""
-        return await asyncio.to_thread(self.cancel, result_id)
+        return await in_thread(self.cancel, result_id)
 
     def check_settings(self) -> Iterable[checks.CheckMessage]:
         yield from super().check_settings()

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from django.tasks import task_backends
 
 from hybrid_tasks import announcements
-from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
+from hybrid_tasks.backends.base import HybridBackend, hybrid_backend, in_thread
 from hybrid_tasks.exceptions import TaskQueueFull
 from hybrid_tasks.options import EventLoopOptions, Options
 from hybrid_tasks.private_loop import PrivateLoop
@@ -97,7 +97,7 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
             if cancelled:
                 return True
         result = await self.aget_result(result_id)
-        return await asyncio.to_thread(self._cancel_elsewhere, result)
+        return await in_thread(self._cancel_elsewhere, result)
 
     def _cancel_elsewhere(self, result: TaskResult) -> bool:
         if result.is_finished or result.backend == self.alias:

@@ -87,7 +87,6 @@ class Runner:
         self._jobs: dict[str, Job] = {}
         self._running: set[Job] = set()
         self._heap: list[tuple[int, int, Job]] = []
-        self._waiting = 0
         self._order = itertools.count()
         self._open = False
         self._given_back: list[Job] = []
@@ -136,7 +135,6 @@ class Runner:
         elif len(self._running) < self.max_running:
             self._start(job)
         else:
-            self._waiting += 1
             heapq.heappush(self._heap, (-job.priority, next(self._order), job))
 
     def _due(self, job: Job) -> None:
@@ -174,7 +172,6 @@ class Runner:
     def _start_next(self) -> None:
         *_, job = heapq.heappop(self._heap)
         if job.reason is None:
-            self._waiting -= 1
             self._start(job)
 
     def cancel(self, job_id: str, reason: Reason = Reason.CANCELLED) -> bool:
@@ -196,8 +193,6 @@ class Runner:
         if job._timer is not None:
             job._timer.cancel()
             job._timer = None
-        else:
-            self._waiting -= 1
 
     def withdraw_waiting(self) -> list[Job]:
         """Take out and return the jobs that wait, for their turn or for their time."""

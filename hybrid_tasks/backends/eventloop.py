@@ -42,13 +42,22 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
         try:
             worker = self._worker()
             worker.admit()
-            recorder.record(self.store, result)
-            announcements.enqueued.send(type(self), result)
-            worker.submit(result)
         except (RunnerFull, RunnerClosed) as error:
-            if self.settings.overflow is None:
-                raise TaskQueueFull from error
-            hybrid_backend(self.settings.overflow).accept(result)
+            self._overflow(result, error)
+            announcements.enqueued.send(type(self), result)
+            return
+        recorder.record(self.store, result)
+        announcements.enqueued.send(type(self), result)
+        try:
+            worker.submit(result)
+        except RunnerClosed as error:  # in another thread, since it admitted the task
+            self._overflow(result, error)
+
+    def _overflow(self, result: TaskResult, error: Exception) -> None:
+        taker = self.overflow()
+        if taker is None:
+            raise TaskQueueFull from error
+        taker.accept(result)
 
     def _worker(self) -> LoopWorker:
         """Return this process's worker. Raises RunnerClosed if the overflow has to do instead."""

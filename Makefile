@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench format clean
+.PHONY: help install run test coverage lint bench format clean
 
 PYTHON := .venv/bin/python
 
@@ -14,6 +14,12 @@ run: install ## Start the whole system; Ctrl-C stops it ("make run WEB_PORT=8001
 
 test: install ## Run the tests ("make test ARGS='-k smoke -x'" passes options to pytest)
 	@$(PYTHON) -m pytest $(ARGS)
+
+coverage: install ## Run the tests and report what of hybrid_tasks they never reach
+	@$(PYTHON) -m coverage erase
+	@$(PYTHON) -m coverage run -m pytest $(ARGS)
+	@$(PYTHON) -m coverage combine -q
+	@$(PYTHON) -m coverage report
 
 lint: install ## Check style, types and import directions
 	@$(PYTHON) -m ruff check .
@@ -30,4 +36,4 @@ format: install ## Let ruff rewrite what it can
 	@$(PYTHON) -m ruff format .
 
 clean: ## Remove .venv and caches; var/ (your data) stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*

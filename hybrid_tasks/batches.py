@@ -107,18 +107,24 @@ class BatchThread[Key, Item](ABC):
         pause = RETRY_FIRST
         while True:
             self._wake.wait()
-            if len(self._pending) < BATCH:
-                self._hurry.wait(self.linger)
+            self._hurry.wait(self.linger)
+            if self._write_gathered():
+                pause = RETRY_FIRST
+            else:
+                time.sleep(pause)
+                pause = min(pause * 2, RETRY_CAP)
+
+    def _write_gathered(self) -> bool:
+        """Write what has gathered until now; return whether all of it was written."""
+        for _ in range(0, len(self._pending), BATCH):
             self._take()
             try:
                 self.write(self._writing)
             except Exception as error:  # noqa: BLE001 - whatever it is, the items are kept
                 logger.warning("%s cannot write, will try again: %r", self.name, error)
             if self._give_back():
-                time.sleep(pause)
-                pause = min(pause * 2, RETRY_CAP)
-            else:
-                pause = RETRY_FIRST
+                return False
+        return True
 
     def _take(self) -> None:
         with self._lock:

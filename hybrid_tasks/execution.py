@@ -89,18 +89,18 @@ class Attempt:
     @property
     def arguments(self) -> tuple[Any, ...]:
         """The positional arguments of the function, its context among them if it takes one."""
+        args = results.normalised(self.result.args) if self.result.args else ()
         if self.task.takes_context:
             context = TaskContext(
                 task_result=self.result, metadata=self._metadata, save=self._save_metadata
             )
-            return (context, *results.normalised(self.result.args))
-        return tuple(results.normalised(self.result.args))
+            return (context, *args)
+        return tuple(args)
 
     @property
     def keywords(self) -> dict[str, Any]:
         """The function's keyword arguments: like the others a copy, which it may change."""
-        keywords: dict[str, Any] = results.normalised(self.result.kwargs)
-        return keywords
+        return results.normalised(self.result.kwargs) if self.result.kwargs else {}
 
     def returned(self, value: Any) -> None:
         """Note what the function returned. Raises TypeError if that or the metadata is no JSON."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii as encode_text
 from traceback import format_exception
 from typing import Any
 
@@ -148,14 +149,15 @@ def encode(result: TaskResult) -> str:
     # What most results have is written as it is, which is quicker than an encoder for all.
     return (
         f'{{"task":{encode_task(extended(result.task))}'
-        f',"id":{json.dumps(result.id)},"status":"{result.status.value}"'
-        f',"backend":{json.dumps(result.backend)}'
+        f',"id":{encode_text(result.id)},"status":"{result.status.value}"'
+        f',"backend":{encode_text(result.backend)}'
         f',"enqueued_at":{encode_moment(result.enqueued_at)}'
         f',"started_at":{encode_moment(result.started_at)}'
         f',"finished_at":{encode_moment(result.finished_at)}'
         f',"last_attempted_at":{encode_moment(result.last_attempted_at)}'
         f',"args":{encode_json(result.args)},"kwargs":{encode_json(result.kwargs)}'
-        f',"errors":{encode_json(errors)},"worker_ids":{encode_json(result.worker_ids)}'
+        f',"errors":{encode_json(errors)}'
+        f',"worker_ids":[{",".join(map(encode_text, result.worker_ids))}]'
         f',"metadata":{encode_json(result.metadata)},"return_value":{encode_json(value)}}}'
     )
 
@@ -272,5 +274,5 @@ class ResultStore:
 
 
 def normalised(value: Any) -> Any:
-    """Return `value` as JSON holds it. Raises TypeError where it cannot."""
-    return normalize_json(value)
+    """Return a copy of `value` as JSON holds it. Raises TypeError where it cannot."""
+    return None if value is None else normalize_json(value)

@@ -29,6 +29,7 @@ lint: install ## Check style, types and import directions
 	@.venv/bin/lint-imports
 
 bench: install ## Measure what a task costs, side by side with the alternatives
+	@UV_PROJECT_ENVIRONMENT=.venv .venv/bin/uv sync --locked --quiet --group bench --python $(PYTHON)
 	@$(PYTHON) -m bench
 
 format: install ## Let ruff rewrite what it can

@@ -7,9 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.text import Truncator
 
-MAX_MEATS = 20
-MAX_MEAT_LENGTH = 50
-MAX_FLAVOR_LENGTH = 100
+from meats.limits import MAX_FLAVOR_LENGTH, MAX_MEAT_LENGTH, MAX_MEATS
 
 
 def refuse_control_characters(value: str) -> None:

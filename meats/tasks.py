@@ -10,12 +10,11 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from hybrid_tasks.tasks import task
+from meats.menu import DEFAULT_FLAVOR, DEFAULT_MEATS
 from meats.outgoing import http_client
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MEATS = ("ribs", "brisket", "lemon chicken", "salmon", "bison sirloin", "sausage")
-DEFAULT_FLAVOR = "Sweet Baby Ray's"
 COUNT_TO = 5
 
 

@@ -14,10 +14,10 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_safe
 
 from hybrid_tasks.exceptions import TaskQueueFull
-from meats.forms import MAX_FLAVOR_LENGTH, SmokeForm
+from meats.forms import SmokeForm
+from meats.limits import MAX_FLAVOR_LENGTH
+from meats.menu import DEFAULT_FLAVOR, DEFAULT_MEATS
 from meats.tasks import (
-    DEFAULT_FLAVOR,
-    DEFAULT_MEATS,
     http_call_async,
     http_call_in_thread,
     http_call_sync,

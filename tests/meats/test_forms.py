@@ -6,7 +6,8 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meats.forms import MAX_FLAVOR_LENGTH, MAX_MEAT_LENGTH, MAX_MEATS, SmokeForm
+from meats.forms import SmokeForm
+from meats.limits import MAX_FLAVOR_LENGTH, MAX_MEAT_LENGTH, MAX_MEATS
 
 XSS = [
     "<script>alert(1)</script>",

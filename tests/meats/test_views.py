@@ -11,8 +11,8 @@ from pytest_django import Settings
 
 from hybrid_tasks.backends.eventloop import EventLoopBackend, serve
 from hybrid_tasks.exceptions import TaskQueueFull
+from meats.menu import DEFAULT_MEATS
 from meats.outgoing import shared_client
-from meats.tasks import DEFAULT_MEATS
 from project.request_id import RequestIdFilter
 from tests.meats.test_forms import XSS
 

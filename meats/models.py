@@ -1,0 +1,98 @@
+"""Customers and what they ordered."""
+
+from uuid import uuid4
+
+from django.db import models
+from django.db.models.functions import Lower
+from django.urls import reverse
+from django.utils import timezone
+
+from meats.limits import MAX_FLAVOR_LENGTH, MAX_MEAT_LENGTH, MAX_NAME_LENGTH
+
+
+class Customer(models.Model):
+    """Someone who ordered or subscribed, known by their email address."""
+
+    name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
+    email = models.EmailField()
+    subscribed_at = models.DateTimeField(null=True, blank=True)
+    unsubscribed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-pk",)
+        constraints = (
+            models.UniqueConstraint(
+                Lower("email"),
+                name="customer_email_unique",
+                violation_error_message="There is a customer with this email address already.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>" if self.name else self.email
+
+    @property
+    def first_name(self) -> str:
+        """The first word of the name: all that other visitors may see."""
+        return self.name.split()[0] if self.name.strip() else "Somebody"
+
+    @property
+    def is_subscribed(self) -> bool:
+        return self.subscribed_at is not None and self.unsubscribed_at is None
+
+
+class Order(models.Model):
+    """Meats that a customer wants smoked. Whoever knows the uuid may see and collect it.
+
+    Attributes:
+        token: from the form that made the order; the same form sent twice makes one order.
+        price: the sum of the items' prices, as it was when the order was made.
+        task_ids: ids of the tasks that the order started, by what they do.
+    """
+
+    class State(models.TextChoices):
+        RECEIVED = "received"
+        SMOKED = "smoked"
+        COLLECTED = "collected"
+
+    uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
+    token = models.UUIDField(default=uuid4, unique=True, editable=False)
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="orders")
+    flavor = models.CharField(max_length=MAX_FLAVOR_LENGTH)
+    state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
+    price = models.DecimalField(max_digits=9, decimal_places=2)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    smoked_at = models.DateTimeField(null=True, blank=True)
+    collected_at = models.DateTimeField(null=True, blank=True)
+    task_ids = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+        # A customer's orders of a period, for the reports.
+        indexes = (models.Index("customer", "created_at", name="order_customer_created"),)
+
+    def __str__(self) -> str:
+        return f"Order {self.number}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("meats:order", args=[self.uuid])
+
+    @property
+    def number(self) -> str:
+        """The start of the uuid, for people to name the order by."""
+        return self.uuid.hex[:8]
+
+
+class OrderItem(models.Model):
+    """One meat of an order, in the order's order."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="items")
+    meat = models.CharField(max_length=MAX_MEAT_LENGTH)
+    price = models.DecimalField(max_digits=7, decimal_places=2)
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return self.meat

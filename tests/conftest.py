@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dev.broker import broker_command
+from tests.postgres import Postgres, running_postgres
 from tests.processes import Process, free_port, port_is_open, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +31,13 @@ def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Valkey server for tests that do not mind each other's workers."""
     with running_broker(tmp_path_factory.mktemp("broker")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server for tests that leave it running."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

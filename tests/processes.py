@@ -1,6 +1,7 @@
 """Real processes for the tests: started on free ports, watched by their output, always ended."""
 
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 PATIENCE = 60.0  # seconds that a condition may take on a slow machine
 
@@ -35,13 +36,23 @@ def wait_until(
         time.sleep(pause)
 
 
+def identity(user: str | None) -> dict[str, Any]:
+    """Return the arguments of `subprocess` that start a program as `user`; None is our own user."""
+    if user is None:
+        return {}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+
+
 class Process:
     """A program in a session of its own, with its output in a file.
 
-    Used as a context manager it is ended, with all its children, whatever the test does.
+    Used as a context manager it is ended, with all its children, whatever the test does. Only root
+    can start it as another `user`.
     """
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str], log: Path, user: str | None = None
+    ) -> None:
         self.log = log
         with log.open("wb") as output:
             self.popen = subprocess.Popen(
@@ -51,6 +62,7 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                **identity(user),
             )
 
     def __enter__(self) -> Self:

@@ -13,4 +13,6 @@ class HybridTasksConfig(AppConfig):
 
         from hybrid_tasks import checks  # noqa: F401
 
-        task_backends.all()
+        backends = task_backends.all()
+        if any(getattr(backend, "supports_accept", False) for backend in backends):
+            from hybrid_tasks import relay_task  # noqa: F401  # needs Celery

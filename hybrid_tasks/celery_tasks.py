@@ -18,17 +18,22 @@ from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from celery.utils.saferepr import saferepr
 from django.tasks.exceptions import TaskResultDoesNotExist
 
-from hybrid_tasks import results
-from hybrid_tasks.backends.base import hybrid_backend
+from hybrid_tasks import outbox, results
+from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
 from hybrid_tasks.exceptions import TaskInterrupted, TaskStopped
 from hybrid_tasks.execution import Attempt, acall, call
+from hybrid_tasks.options import Options
+from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.results import ResultStore, TaskResult
-from hybrid_tasks.tasks import Task, observe
+from hybrid_tasks.settling import settle_ended
+from hybrid_tasks.tasks import Task, extended, observe
 
 logger = logging.getLogger("hybrid_tasks")
 
 HEADER = "hybrid_tasks"  # of a message: the result as `results.encode` made it
 SHOWN = 1024  # characters of a task's arguments
+SETTLE_SECONDS = 10.0  # that a worker waits for the row of a task that has ended
 
 _celery_tasks: dict[str, Any] = {}
 
@@ -117,28 +122,39 @@ def run_message(celery_task: Any, path: str, args: Any, kwargs: Any) -> Any:
     Raises what the task raised, for Celery's events, or Celery's Retry.
     """
     request = celery_task.request
-    result, store, sender = current_state(request, path, args, kwargs)
+    result = sent_state(request, path, args, kwargs)
+    backend = hybrid_backend(result.backend)
+    durable = extended(result.task).durable
+    result = claimed_row(result, backend) if durable else latest_state(result, backend.store)
     attempt = WorkerAttempt(
         result,
-        store,
+        backend.store,
         worker_id=request.hostname or f"celery@{socket.gethostname()}-{os.getpid()}",
-        sender=sender,
-        save=lambda changed: save(store, changed),
+        sender=type(backend),
+        save=lambda changed: save(backend.store, changed),
     )
-    if result.is_finished:
-        logger.info("Task id=%s path=%s had ended: not run again", result.id, path)
-        raise Ignore
-    if attempt.task.max_attempts == 1 and not claim(store, result):
+    if attempt.task.max_attempts == 1 and not claim(backend.store, result):
         logger.warning("Task id=%s path=%s came twice: not run again", result.id, path)
+        if durable:
+            writer.remove(result.id)
         raise Ignore
     if result.attempts >= attempt.task.max_attempts:
         attempt.fail(TaskInterrupted())
         raise TaskInterrupted
     with watch_termination(attempt):
         make_attempt(attempt)
+    if durable:
+        settle(attempt)
+    return outcome(celery_task, attempt)
+
+
+def outcome(celery_task: Any, attempt: Attempt) -> Any:
+    """Tell Celery how the attempt ended: return its value, or raise its error or a Retry."""
     if attempt.stop is not None:
         raise SystemExit  # as this process was told to
     if attempt.delay is not None:
+        if extended(attempt.result.task).durable:
+            raise Ignore  # the relay sends it when its time has come
         raise celery_task.retry(
             exc=attempt.error,
             countdown=attempt.delay,
@@ -151,6 +167,16 @@ def run_message(celery_task: Any, path: str, args: Any, kwargs: Any) -> Any:
     if attempt.error is not None:  # SystemExit and the like would end the worker's process
         raise TaskStopped(repr(attempt.error)) from attempt.error
     return attempt.result.return_value
+
+
+def settle(attempt: Attempt) -> None:
+    """Bring the row of a durable task to where the attempt has left the task, and wait for it."""
+    if attempt.delay is not None:
+        writer.postpone(attempt.result, attempt.delay)
+    else:
+        settle_ended(attempt)
+    if not writer.flush(SETTLE_SECONDS):
+        logger.warning("Task id=%s has ended, its row has not heard of it yet", attempt.result.id)
 
 
 def shown_arguments(result: TaskResult) -> dict[str, str]:
@@ -168,33 +194,51 @@ def make_attempt(attempt: Attempt) -> None:
     call(attempt, timeout_signs=(SoftTimeLimitExceeded,))
 
 
-def current_state(
-    request: Any, path: str, args: Any, kwargs: Any
-) -> tuple[TaskResult, ResultStore, type]:
-    """Return the result of the task of a message, where it is kept, and the backend's class.
-
-    The message tells how the task was when it was sent; what is kept knows what happened since,
-    such as an attempt whose process died.
-    """
+def sent_state(request: Any, path: str, args: Any, kwargs: Any) -> TaskResult:
+    """Return the result of the task of a message as it was when the message was sent."""
     encoded = (request.headers or {}).get(HEADER) or request.get(HEADER)
     if encoded:
-        result = results.decode(encoded)
-    else:  # sent by name, as beat does
-        task = results.find_task(path)
-        made = results.make(task, args, kwargs, task.backend)
-        result = results.advance(made, id=request.id)
-    backend = hybrid_backend(result.backend)
-    store = backend.store
+        return results.decode(encoded)
+    # Sent by name, as beat does.
+    task = results.find_task(path)
+    made = results.advance(results.make(task, args, kwargs, task.backend), id=request.id)
+    if task.durable:
+        outbox.insert([NewRow(made)])
+    return made
+
+
+def claimed_row(result: TaskResult, backend: HybridBackend[Options]) -> TaskResult:
+    """Claim the row of a durable task; return the result that the row holds.
+
+    Raises Ignore if this delivery must not run: another did, does or will.
+    """
+    row = outbox.claim_delivered(result.id, writer.holder, backend.settings.lease)
+    if row is None:
+        logger.info("Task id=%s path=%s: not its turn", result.id, result.task.module_path)
+        raise Ignore
+    writer.hold(row.pk, backend.settings.lease)
+    kept = results.advance(results.decode(row.message), backend=result.backend)
+    return results.attempted(kept, row.attempts - 1)
+
+
+def latest_state(result: TaskResult, store: ResultStore) -> TaskResult:
+    """Return the result of an ordinary task as it is now. Raises Ignore if the task has ended.
+
+    What is kept knows what happened since it was sent, such as an attempt whose process died.
+    """
     try:
         kept = store.load(result.id)
     except TaskResultDoesNotExist:
-        kept = None
+        return result
     except Exception as error:  # noqa: BLE001 - a cache that is away must not stop the work
         logger.warning("Result %s cannot be read: %r", result.id, error)
-        kept = None
-    if kept is not None and kept.attempts >= result.attempts:
-        result = kept
-    return result, store, type(backend)
+        return result
+    if kept.attempts < result.attempts:
+        return result
+    if kept.is_finished:
+        logger.info("Task id=%s path=%s had ended", result.id, result.task.module_path)
+        raise Ignore
+    return kept
 
 
 def claim(store: ResultStore, result: TaskResult) -> bool:
@@ -203,7 +247,7 @@ def claim(store: ResultStore, result: TaskResult) -> bool:
     A broker that hung when the task was sent may have got it twice.
     """
     try:
-        return store.claim(result.id)
+        return store.claim(result)
     except Exception as error:  # noqa: BLE001 - see above
         logger.warning("Task %s cannot be claimed, runs unclaimed: %r", result.id, error)
         return True

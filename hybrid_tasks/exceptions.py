@@ -28,3 +28,11 @@ class TaskStopped(HybridTaskException):
 
 class BrokerUnavailable(HybridTaskException):
     """The broker cannot be reached, so the task was not sent."""
+
+
+class OutboxUnavailable(HybridTaskException):
+    """The database cannot take the task, so it was not accepted."""
+
+
+class TaskLost(HybridTaskException):
+    """Another process has taken the task over: this attempt counts no more."""

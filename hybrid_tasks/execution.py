@@ -22,7 +22,7 @@ from django.tasks import TaskResultStatus
 
 from hybrid_tasks import announcements, results
 from hybrid_tasks.django_types import DjangoTaskContext
-from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted
+from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted, TaskLost
 from hybrid_tasks.results import TaskResult
 from hybrid_tasks.tasks import Task, extended
 
@@ -70,7 +70,8 @@ class Attempt:
         result: the state after this attempt.
         delay: seconds until the next attempt; None when the task has ended.
         error: the exception that ended this attempt, if one did.
-        stop: set from outside to TaskCancelled or TaskInterrupted before the call is cancelled.
+        stop: set from outside to TaskCancelled, TaskInterrupted or TaskLost before the call is
+            cancelled.
     """
 
     def __init__(self, result: TaskResult, *, worker_id: str, sender: type, save: Save) -> None:
@@ -78,7 +79,7 @@ class Attempt:
         self.task: Task = extended(result.task)
         self.delay: float | None = None
         self.error: BaseException | None = None
-        self.stop: type[TaskCancelled | TaskInterrupted] | None = None
+        self.stop: type[TaskCancelled | TaskInterrupted | TaskLost] | None = None
         self._worker_id = worker_id
         self._sender = sender
         self._save = save
@@ -137,6 +138,8 @@ class Attempt:
             self.fail(TaskCancelled())
         elif self.stop is TaskInterrupted:
             self.interrupt()
+        elif self.stop is TaskLost:
+            logger.warning("Task id=%s goes on elsewhere: stopped here", self.result.id)
         else:
             self._retry_or_fail(error)
         return True

@@ -20,10 +20,15 @@ class Options:
     Attributes:
         result_cache: alias of the cache that keeps results.
         result_ttl: seconds that a result is kept after its last change.
+        lease: seconds that a durable task belongs to the process that took it, or to the broker,
+            until it is renewed; when that ends the relay sends it again.
+        outbox_timeout: seconds that a caller waits for the database to take a durable task.
     """
 
     result_cache: str = "default"
     result_ttl: int = field(default=86_400, metadata=at_least(1))
+    lease: float = field(default=30.0, metadata=at_least(1, whole=False))
+    outbox_timeout: float = field(default=5.0, metadata=at_least(0, whole=False))
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
@@ -90,14 +95,12 @@ class EventLoopOptions(Options):
         max_waiting: tasks that may wait besides, in one process.
         drain_timeout: seconds that tasks have to finish when the server stops.
         overflow: alias of the backend that takes what this one cannot; None for none.
-        lease: seconds that a durable task belongs to the process that took it.
     """
 
     max_running: int = field(default=100, metadata=at_least(1))
     max_waiting: int = field(default=10_000, metadata=at_least(0))
     drain_timeout: float = field(default=20.0, metadata=at_least(0, whole=False))
     overflow: str | None = None
-    lease: float = field(default=30.0, metadata=at_least(1, whole=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from hybrid_tasks.tasks import Task, extended
 KEY_PREFIX = "hybrid_tasks:result:"
 CLAIM_PREFIX = "hybrid_tasks:claim:"
 CANCELLED_PREFIX = "hybrid_tasks:cancelled:"
+UNSEEN_WORKER = "unknown"  # one that died before it could tell of its attempt
 REFRESHED = (*base.TASK_REFRESH_ATTRS, "metadata", "backend")
 
 
@@ -59,6 +60,18 @@ _set = object.__setattr__
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def delay_of(result: DjangoTaskResult) -> float:
+    """Return the seconds until the task may run, by this process's clock."""
+    run_after: datetime | None = result.task.run_after
+    return (run_after - now()).total_seconds() if run_after else 0.0
+
+
+def as_durable(result: "TaskResult") -> "TaskResult":
+    """Return the result of a task that has a row in the outbox from now on."""
+    task = extended(result.task)
+    return result if task.durable else advance(result, task=task.using(durable=True))
 
 
 def make(
@@ -108,6 +121,12 @@ def started(result: TaskResult, worker_id: str) -> TaskResult:
         last_attempted_at=moment,
         worker_ids=[*result.worker_ids, worker_id],
     )
+
+
+def attempted(result: TaskResult, attempts: int) -> TaskResult:
+    """Return the result of a task of which that many attempts began, some of them unseen."""
+    unseen = [UNSEEN_WORKER] * (attempts - result.attempts)
+    return advance(result, worker_ids=[*result.worker_ids, *unseen]) if unseen else result
 
 
 def succeeded(result: TaskResult, value: Any) -> TaskResult:
@@ -186,6 +205,7 @@ def encode_task(task: Task) -> str:
             "max_attempts": task.max_attempts,
             "timeout": task.timeout,
             "backoff": path_of(task.backoff),
+            "durable": task.durable,
         }
     )
 
@@ -255,9 +275,13 @@ class ResultStore:
         """Keep the end of a task whatever a worker that has just begun it saves after this."""
         caches[self.cache_alias].set(CANCELLED_PREFIX + result.id, encode(result), timeout=self.ttl)
 
-    def claim(self, result_id: str) -> bool:
-        """Return True to the first who asks for this task. Raises what the cache raises."""
-        claimed: bool = caches[self.cache_alias].add(CLAIM_PREFIX + result_id, 1, timeout=self.ttl)
+    def claim(self, result: TaskResult) -> bool:
+        """Return True to the first who asks for this task. Raises what the cache raises.
+
+        A dead letter that is run again has errors, and may be claimed again.
+        """
+        key = f"{CLAIM_PREFIX}{result.id}:{len(result.errors)}"
+        claimed: bool = caches[self.cache_alias].add(key, 1, timeout=self.ttl)
         return claimed
 
     def load(self, result_id: str) -> TaskResult:

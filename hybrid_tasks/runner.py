@@ -32,6 +32,7 @@ class Reason(Enum):
 
     CANCELLED = "cancelled by a person"
     SHUTDOWN = "the process is stopping"
+    LOST = "another process has taken it over"
 
 
 class RunnerFull(Exception):

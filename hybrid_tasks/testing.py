@@ -120,6 +120,9 @@ class CapturingBackend(HybridBackend[Options]):
     options_class = Options
     supports_accept = True
 
+    def row_for(self, result: TaskResult) -> None:
+        """What is captured needs no row: it cannot be lost."""
+
     def dispatch(self, result: TaskResult) -> None:
         _captured.add(result)
         announcements.enqueued.send(type(self), result)

@@ -8,16 +8,18 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import datetime
 from typing import Protocol
 
 from hybrid_tasks import results
-from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted
+from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted, TaskLost
 from hybrid_tasks.execution import Attempt, acall
 from hybrid_tasks.options import EventLoopOptions
+from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.recorder import recorder
 from hybrid_tasks.results import ResultStore, TaskResult
 from hybrid_tasks.runner import Job, Reason, Runner, RunnerClosed, RunnerFull
+from hybrid_tasks.settling import settle_ended
+from hybrid_tasks.tasks import extended
 
 logger = logging.getLogger("hybrid_tasks")
 
@@ -29,10 +31,17 @@ class Successor(Protocol):
         """Return whether what it takes over now would be sent at once."""
 
     def take_over(self, handed: list[TaskResult], seconds: float) -> list[TaskResult]:
-        """Send `handed` on their way within `seconds`; return those that were not."""
+        """Send `handed` on their way, or leave them to the relay; return those in neither place."""
 
 
 FLUSH_SECONDS = 5.0  # for each of the background threads when the process stops
+
+
+STOPS: dict[Reason, type[TaskCancelled | TaskInterrupted | TaskLost]] = {
+    Reason.CANCELLED: TaskCancelled,
+    Reason.SHUTDOWN: TaskInterrupted,
+    Reason.LOST: TaskLost,
+}
 
 
 class TaskJob(Job):
@@ -47,15 +56,27 @@ class TaskJob(Job):
         self.attempt: Attempt | None = None
 
     async def run(self) -> float | None:
+        if self.durable and not await writer.astart(self.id, self.worker.options.lease):
+            logger.warning("Task id=%s goes on elsewhere: not started here", self.id)
+            writer.forget([self.id])
+            return None
         self.attempt = attempt = self.worker.attempt(self.result)
         await acall(attempt)
         self.result = attempt.result
         self.attempt = None
+        if self.durable and self.reason is not Reason.LOST:
+            self._settle(attempt)
         return attempt.delay
+
+    def _settle(self, attempt: Attempt) -> None:
+        if attempt.delay is not None:
+            writer.note_failure(attempt.result)
+        else:
+            settle_ended(attempt)
 
     def stopped(self, reason: Reason) -> None:
         if self.attempt is not None:
-            self.attempt.stop = TaskCancelled if reason is Reason.CANCELLED else TaskInterrupted
+            self.attempt.stop = STOPS[reason]
         elif reason is Reason.CANCELLED:
             self.fail(TaskCancelled())
 
@@ -64,6 +85,12 @@ class TaskJob(Job):
         attempt = self.worker.attempt(self.result)
         attempt.fail(error)
         self.result = attempt.result
+        if self.durable:
+            settle_ended(attempt)
+
+    @property
+    def durable(self) -> bool:
+        return extended(self.result.task).durable
 
     @property
     def latest(self) -> TaskResult:
@@ -105,6 +132,7 @@ class LoopWorker:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self.runner.open()
+        writer.listeners.append(self._lose)
         self._accepts = True
 
     def save(self, result: TaskResult) -> None:
@@ -131,7 +159,7 @@ class LoopWorker:
         """Take a task that was admitted, from any thread. Raises RunnerClosed."""
         job = TaskJob(result, self)
         if threading.get_ident() == self._thread:
-            self.runner.submit(job, delay_of(result), accepted=True)
+            self.runner.submit(job, results.delay_of(result), accepted=True)
             return
         with self._lock:
             if not self._accepts or self._loop is None:
@@ -142,7 +170,7 @@ class LoopWorker:
     def _take_in(self) -> None:
         while self._inbox:
             job = self._inbox.popleft()
-            self.runner.submit(job, delay_of(job.result), accepted=True)
+            self.runner.submit(job, results.delay_of(job.result), accepted=True)
 
     def cancel(self, result_id: str) -> Future[bool]:
         """Cancel a task, from any thread; the future tells whether this worker held it."""
@@ -159,6 +187,15 @@ class LoopWorker:
         found = self.find(result_id)
         # The runner hears of a task's end one turn of the loop after its last step.
         return found is not None and not found.is_finished and self.runner.cancel(result_id)
+
+    def _lose(self, ids: set[str]) -> None:
+        """Stop tasks whose rows another process has taken over; called in the writer's thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop_lost, ids)
+
+    def _stop_lost(self, ids: set[str]) -> None:
+        for task_id in ids:
+            self.runner.cancel(task_id, Reason.LOST)
 
     async def close(self) -> None:
         """Hand over what waits, drain what runs, hand over what is left, and store all results.
@@ -182,12 +219,21 @@ class LoopWorker:
                 waiting = self.runner.withdraw_waiting()
                 group.create_task(self._hand_over(waiting, successor, seconds + FLUSH_SECONDS))
         await self._hand_over(drained.result(), successor, FLUSH_SECONDS)
-        await asyncio.to_thread(recorder.flush, FLUSH_SECONDS)
+        writer.listeners.remove(self._lose)
+        await asyncio.to_thread(self._flush)
+
+    @staticmethod
+    def _flush() -> None:
+        recorder.flush(FLUSH_SECONDS)
+        writer.flush(FLUSH_SECONDS)
 
     async def _hand_over(
         self, jobs: list[Job], successor: Successor | None, seconds: float
     ) -> None:
-        """Give `jobs` to the successor within `seconds`; what does not go ends as interrupted."""
+        """Give `jobs` to the successor within `seconds`; what does not go ends as interrupted.
+
+        Durable ones that do not go are left to the relay.
+        """
         left = {job.id: job for job in jobs if isinstance(job, TaskJob)}
         if not left:
             return
@@ -200,10 +246,7 @@ class LoopWorker:
             lost = [result.id for result in unsent]
         logger.info("%s handed %d tasks over", self.id, len(left) - len(lost))
         for task_id in lost:
-            left[task_id].fail(TaskInterrupted())
-
-
-def delay_of(result: TaskResult) -> float:
-    """Return the seconds until the task may run."""
-    run_after: datetime | None = result.task.run_after
-    return (run_after - results.now()).total_seconds() if run_after else 0.0
+            if left[task_id].durable:
+                writer.release(task_id)
+            else:
+                left[task_id].fail(TaskInterrupted())

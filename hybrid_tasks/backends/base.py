@@ -1,6 +1,7 @@
 """What both backends share."""
 
 import asyncio
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -10,14 +11,21 @@ from django.core import checks
 from django.db import transaction
 from django.tasks import task_backends
 from django.tasks.backends.base import BaseTaskBackend
-from django.tasks.exceptions import InvalidTask
 
-from hybrid_tasks import results
+from hybrid_tasks import announcements, outbox, results
 from hybrid_tasks.django_types import DjangoTask
+from hybrid_tasks.exceptions import BrokerUnavailable, TaskQueueFull
 from hybrid_tasks.options import Options
+from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.recorder import recorder
 from hybrid_tasks.results import ResultStore, TaskResult
-from hybrid_tasks.tasks import Task
+from hybrid_tasks.tasks import Task, extended
+
+logger = logging.getLogger("hybrid_tasks")
+
+# Up to so many seconds ahead, a task waits where it will run.
+NEAR_SECONDS = 5.0
 
 
 class HybridBackend[O: Options](BaseTaskBackend):
@@ -29,8 +37,8 @@ class HybridBackend[O: Options](BaseTaskBackend):
     supports_get_result = True
     supports_priority = True
 
-    # Does the backend keep tasks through the death of the process?
-    supports_durable = False
+    # Does a task with a distant `run_after` wait in the outbox?
+    defers_to_outbox = True
 
     # May one instance serve all threads? (It holds settings, and no state.)
     shared_by_threads = True
@@ -47,12 +55,6 @@ class HybridBackend[O: Options](BaseTaskBackend):
         super().__init__(alias, params)
         self.settings = self.options_class.read(self.options)  # type: ignore[assignment]
         self.store = ResultStore(self.settings.result_cache, self.settings.result_ttl)
-
-    def validate_task(self, task: DjangoTask) -> None:
-        """See Django's. Raises InvalidTask for a durable task that would not be kept."""
-        super().validate_task(task)
-        if getattr(task, "durable", False) and not self.supports_durable:
-            raise InvalidTask("Backend does not support durable tasks.")
 
     @abstractmethod
     def dispatch(self, result: TaskResult) -> None:
@@ -79,7 +81,17 @@ class HybridBackend[O: Options](BaseTaskBackend):
         raise NotImplementedError("This backend takes over no tasks.")
 
     def take_over(self, handed: list[TaskResult], seconds: float) -> list[TaskResult]:
-        """Accept tasks and send them within `seconds`; return those that were not sent."""
+        """Accept tasks and send them, or leave them to the relay, within `seconds`.
+
+        Returns those that are in neither place.
+        """
+        raise NotImplementedError("This backend takes over no tasks.")
+
+    def forward(self, relayed: list[TaskResult], seconds: float) -> bool:
+        """Send tasks whose rows are marked as sent; return whether all were within `seconds`.
+
+        What is not sent is released.
+        """
         raise NotImplementedError("This backend takes over no tasks.")
 
     def enqueue(  # type: ignore[override]  # the stubs want the types of each function
@@ -87,22 +99,64 @@ class HybridBackend[O: Options](BaseTaskBackend):
     ) -> TaskResult:
         """Dispatch the task, or once the caller's transaction is committed.
 
-        Raises TypeError for arguments that JSON cannot hold, and what `dispatch` raises.
+        The row of a durable task is committed when this returns, or with the transaction.
+        Raises TypeError for arguments that JSON cannot hold, OutboxUnavailable when the database
+        does not take a durable task, and what `dispatch` raises.
         """
         result = results.make(task, args, kwargs, self.alias)
-        if transaction.get_connection().in_atomic_block:
-            transaction.on_commit(partial(self.dispatch, result))
+        row = self.row_for(result)
+        if row is None:
+            if transaction.get_connection().in_atomic_block:
+                transaction.on_commit(partial(self.dispatch, result))
+            else:
+                self.dispatch(result)
+            return result
+        database = outbox.alias()
+        if transaction.get_connection(database).in_atomic_block:
+            outbox.insert([row])
+            transaction.on_commit(partial(self.proceed, row), using=database)
         else:
-            self.dispatch(result)
-        return result
+            writer.put(row, self.settings.outbox_timeout)
+            self.proceed(row)
+        return row.result
 
     async def aenqueue(  # type: ignore[override]  # as above
         self, task: DjangoTask, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> TaskResult:
-        """Dispatch the task. Raises as `enqueue` does."""
+        """Dispatch the task; the row of a durable one is committed then. Raises as `enqueue`."""
         result = results.make(task, args, kwargs, self.alias)
-        await self.adispatch(result)
-        return result
+        row = self.row_for(result)
+        if row is None:
+            await self.adispatch(result)
+            return result
+        await writer.aput(row, self.settings.outbox_timeout)
+        self.proceed(row)
+        return row.result
+
+    def row_for(self, result: TaskResult) -> NewRow | None:
+        """Return the row that must be committed before the task is accepted, if it needs one."""
+        task = extended(result.task)
+        if task.run_after is None and not task.durable:
+            return None
+        later = results.delay_of(result) > NEAR_SECONDS
+        if later and (task.durable or self.defers_to_outbox):
+            return NewRow(results.as_durable(result), run_after=task.run_after)
+        if task.durable:
+            return NewRow(result, holder=writer.holder, lease=self.settings.lease)
+        return None
+
+    def proceed(self, row: NewRow) -> None:
+        """Send a task on its way whose row is committed; or leave it to the relay."""
+        if row.holder:
+            writer.hold(row.result.id, row.lease)
+            try:
+                self.dispatch(row.result)
+            except (TaskQueueFull, BrokerUnavailable) as error:
+                logger.warning("Task id=%s is left to the relay: %s", row.result.id, error)
+                writer.release(row.result.id)
+        else:
+            recorder.record(self.store, row.result)
+            announcements.enqueued.send(type(self), row.result)
 
     def get_result(self, result_id: str) -> TaskResult:
         """See Django's. Raises TaskResultDoesNotExist."""

@@ -13,11 +13,18 @@ from django.core import checks
 from django.utils.module_loading import import_string
 from kombu.messaging import Producer
 
-from hybrid_tasks import announcements, celery_tasks, results
+from hybrid_tasks import announcements, celery_tasks, outbox, results
 from hybrid_tasks.backends.base import HybridBackend, in_thread
 from hybrid_tasks.celery_checks import check_celery_settings
-from hybrid_tasks.exceptions import BrokerUnavailable, TaskCancelled, TaskQueueFull
+from hybrid_tasks.exceptions import (
+    BrokerUnavailable,
+    OutboxUnavailable,
+    TaskCancelled,
+    TaskQueueFull,
+)
 from hybrid_tasks.options import CeleryOptions
+from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.publisher import Message, publisher
 from hybrid_tasks.results import TaskResult
 from hybrid_tasks.tasks import extended
@@ -26,6 +33,7 @@ logger = logging.getLogger("hybrid_tasks")
 
 REACHABLE_SECONDS = 2.0  # that a stopping process waits for a sign of the broker
 PUBLISH_SECONDS = 5.0  # that a caller waits at most; with the settings we ask for it is about one
+FALLBACK_SECONDS = 2.0  # that a caller then waits for the outbox
 ASYNC_GRACE = 5.0  # seconds after its timeout at which a coroutine that blocks is interrupted
 HARD_LIMIT_GRACE = 30.0  # seconds after its timeout at which a task that does not end is killed
 
@@ -46,27 +54,50 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
         return app
 
     def dispatch(self, result: TaskResult) -> None:
-        """Send the task. Raises BrokerUnavailable when it could not be sent."""
-        future = self._send(result)
+        """Send the task; without the broker its row in the outbox does, and the relay sends it.
+
+        Raises BrokerUnavailable when neither could take it.
+        """
+        announcements.enqueued.send(type(self), result)
+        if extended(result.task).durable:
+            self._put(result)
+            return
+        future: Future[None] = Future()
         try:
+            self._put(result, future)
             future.result(PUBLISH_SECONDS)
-        except TimeoutError as error:
-            future.cancel()  # who is told that it was not sent must not find it done
-            raise BrokerUnavailable from error
+        except (TimeoutError, BrokerUnavailable, TaskQueueFull) as error:
+            future.cancel()  # what is kept here must not be sent as well
+            try:
+                writer.put(self._fallback(result, error), FALLBACK_SECONDS)
+            except OutboxUnavailable:
+                raise BrokerUnavailable from error
 
     async def adispatch(self, result: TaskResult) -> None:
-        """Send the task; the loop goes on meanwhile. Raises BrokerUnavailable."""
+        """See dispatch(); the loop goes on meanwhile."""
+        announcements.enqueued.send(type(self), result)
+        if extended(result.task).durable:
+            self._put(result)
+            return
+        future: Future[None] = Future()
         try:
+            self._put(result, future)
             async with asyncio.timeout(PUBLISH_SECONDS):
-                await asyncio.wrap_future(self._send(result))
-        except TimeoutError as error:
-            raise BrokerUnavailable from error
+                await asyncio.wrap_future(future)
+        except (TimeoutError, BrokerUnavailable, TaskQueueFull) as error:
+            future.cancel()  # as above
+            try:
+                await writer.aput(self._fallback(result, error), FALLBACK_SECONDS)
+            except OutboxUnavailable:
+                raise BrokerUnavailable from error
+
+    def _fallback(self, result: TaskResult, error: Exception) -> NewRow:
+        logger.warning("Task id=%s goes to the outbox: %s", result.id, error)
+        return NewRow(results.as_durable(result))
 
     def accept(self, result: TaskResult) -> None:
         """Take over a task under its id; it is sent when the broker can. Raises TaskQueueFull."""
-        taken = results.advance(result, backend=self.alias)
-        if not publisher.put(taken.id, self._message(taken)):
-            raise TaskQueueFull
+        self._put(results.advance(result, backend=self.alias))
 
     def reachable(self) -> bool:
         """Return whether the broker answers."""
@@ -79,7 +110,7 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
         return True
 
     def take_over(self, handed: list[TaskResult], seconds: float) -> list[TaskResult]:
-        """Accept tasks and send them within `seconds`; return those that were not sent."""
+        """See the base class."""
         refused = []
         for result in handed:
             try:
@@ -89,15 +120,30 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
         publisher.flush(seconds)
         return refused + [result for result in handed if publisher.peek(result.id)]
 
-    def _send(self, result: TaskResult) -> Future[None]:
-        future: Future[None] = Future()
-        announcements.enqueued.send(type(self), result)
+    def forward(self, relayed: list[TaskResult], seconds: float) -> bool:
+        """See the base class."""
+        for result in relayed:
+            taken = results.advance(result, backend=self.alias)
+            message = self._message(taken)
+            message.marked = True
+            if not publisher.put(taken.id, message):
+                writer.release(taken.id)
+        return publisher.flush(seconds) and not publisher.away
+
+    def _put(self, result: TaskResult, future: Future[None] | None = None) -> None:
+        """Give a message to the publisher. Raises TaskQueueFull."""
         if not publisher.put(result.id, self._message(result, future)):
-            raise BrokerUnavailable("The broker has been away for so long that no more can wait.")
-        return future
+            raise TaskQueueFull("The broker has been away for so long that no more can wait.")
 
     def _message(self, result: TaskResult, future: Future[None] | None = None) -> Message:
-        return Message(self.app, partial(self._publish, result), result, self.store, future)
+        return Message(
+            self.app,
+            partial(self._publish, result),
+            result,
+            self.store,
+            future,
+            lease=self.settings.lease if extended(result.task).durable else None,
+        )
 
     def _publish(self, result: TaskResult, producer: Producer) -> None:
         task = extended(result.task)
@@ -140,6 +186,8 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
         ended = results.failed(result, TaskCancelled())
         if message := publisher.peek(result_id):
             message.stored = True  # what is stored next is newer
+        if extended(result.task).durable:
+            outbox.discard([result_id])
         self.store.save_cancelled(ended)  # first: a worker that did not hear the revoke looks it up
         self.app.control.revoke(result_id, terminate=True)
         announcements.failed.send(type(self), ended)

@@ -7,16 +7,19 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from django.db import connections
 from django.tasks import task_backends
 
-from hybrid_tasks import announcements
+from hybrid_tasks import announcements, outbox, results
 from hybrid_tasks.backends.base import HybridBackend, hybrid_backend, in_thread
-from hybrid_tasks.exceptions import TaskQueueFull
+from hybrid_tasks.exceptions import TaskCancelled, TaskQueueFull
 from hybrid_tasks.options import EventLoopOptions, Options
 from hybrid_tasks.private_loop import PrivateLoop
 from hybrid_tasks.recorder import recorder
+from hybrid_tasks.relay import adopt, relay
 from hybrid_tasks.results import TaskResult
 from hybrid_tasks.runner import RunnerClosed, RunnerFull
+from hybrid_tasks.tasks import extended
 from hybrid_tasks.worker import LoopWorker
 
 logger = logging.getLogger("hybrid_tasks")
@@ -24,6 +27,7 @@ logger = logging.getLogger("hybrid_tasks")
 # The workers of this process by backend alias. Not in the backends, of which Django makes one for
 # each thread and request.
 _workers: dict[str, LoopWorker] = {}
+ADOPTED = 100  # rows taken over at once
 _starting = threading.Lock()  # held by the thread that starts a private loop
 os.register_at_fork(after_in_child=_workers.clear)
 
@@ -32,6 +36,15 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
     """Runs tasks on the server's loop; what it cannot take goes to the backend `overflow`."""
 
     options_class = EventLoopOptions
+
+    @property
+    def keeps_its_own(self) -> bool:
+        """Whether this backend's rows are run on event loops only."""
+        return self.settings.overflow is None
+
+    @property
+    def defers_to_outbox(self) -> bool:  # type: ignore[override]
+        return not self.keeps_its_own
 
     async def adispatch(self, result: TaskResult) -> None:
         """Start the task beside the caller. Raises TaskQueueFull; it never waits."""
@@ -109,9 +122,16 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
         return await in_thread(self._cancel_elsewhere, result)
 
     def _cancel_elsewhere(self, result: TaskResult) -> bool:
-        if result.is_finished or result.backend == self.alias:
+        if result.is_finished:
             return False
-        return hybrid_backend(result.backend).cancel(result.id)
+        if result.backend != self.alias:
+            return hybrid_backend(result.backend).cancel(result.id)
+        if not extended(result.task).durable or not outbox.withdraw(result.id):
+            return False
+        ended = results.failed(result, TaskCancelled())
+        self.store.save_cancelled(ended)
+        announcements.failed.send(type(self), ended)
+        return True
 
 
 @asynccontextmanager
@@ -122,7 +142,27 @@ async def serve() -> AsyncIterator[None]:
             backend = task_backends[alias]
             if isinstance(backend, EventLoopBackend):
                 await stack.enter_async_context(serve_one(backend))
+        await stack.enter_async_context(relaying())
         yield
+
+
+@asynccontextmanager
+async def relaying() -> AsyncIterator[None]:
+    """Relay once, beside the server's start, what processes before this one have left."""
+
+    async def relay_once() -> None:
+        try:
+            await in_thread(relay)
+        except Exception as error:  # noqa: BLE001 - the server must start whatever is away
+            logger.warning("Nothing was relayed at the start: %s", error)
+        finally:
+            await in_thread(connections.close_all)
+
+    relayed = asyncio.create_task(relay_once())
+    try:
+        yield
+    finally:
+        await relayed
 
 
 @asynccontextmanager
@@ -131,9 +171,33 @@ async def serve_one(backend: EventLoopBackend) -> AsyncIterator[None]:
     worker = backend.new_worker()
     worker.open()
     _workers[backend.alias] = worker
+    adopting = asyncio.create_task(adopt_for(backend, worker)) if backend.keeps_its_own else None
     try:
         yield
     finally:
+        if adopting is not None:
+            adopting.cancel()
         await worker.close()
         if _workers.get(backend.alias) is worker:
             del _workers[backend.alias]
+
+
+async def adopt_for(backend: EventLoopBackend, worker: LoopWorker) -> None:
+    """Take over, now and then, what others have left of a backend that has no overflow."""
+    while True:
+        try:
+            room = backend.settings.max_waiting - worker.runner.waiting
+            for result in await in_thread(adopt_rows, backend, max(0, min(room, ADOPTED))):
+                worker.submit(result)
+        except RunnerClosed:
+            return
+        except Exception as error:  # noqa: BLE001 - tried again, whatever is away
+            logger.warning("Nothing was adopted from the outbox: %s", error)
+        await asyncio.sleep(backend.settings.lease / 3)
+
+
+def adopt_rows(backend: EventLoopBackend, room: int) -> list[TaskResult]:
+    try:
+        return adopt(backend, room)
+    finally:
+        connections.close_all()

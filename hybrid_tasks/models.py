@@ -1,0 +1,77 @@
+"""The outbox's one table."""
+
+import json
+from typing import Any
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class OutboxQuerySet(models.QuerySet["OutboxTask"]):
+    """The states of rows as an operator names them; all times are the database's."""
+
+    def alive(self) -> "OutboxQuerySet":
+        return self.exclude(state=OutboxTask.State.DEAD)
+
+    def dead(self) -> "OutboxQuerySet":
+        return self.filter(state=OutboxTask.State.DEAD)
+
+    def due(self) -> "OutboxQuerySet":
+        """Those that the relay may take: nobody holds them, and their time has come."""
+        return self.alive().filter(available_at__lte=Now())
+
+    def scheduled(self) -> "OutboxQuerySet":
+        """Those that wait for their `run_after`, or for their next attempt."""
+        return self.filter(state=OutboxTask.State.WAITING, available_at__gt=Now())
+
+
+class OutboxTask(models.Model):
+    """A task that is not finished, or that has failed for good.
+
+    `available_at` is the one time that matters: until then the row belongs to its holder (a lease),
+    to the broker (which may still deliver it) or to nobody (`run_after`, a backoff); from then on
+    the relay may take it.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "WAITING", "Waiting"  # for the relay
+        CLAIMED = "CLAIMED", "Claimed"  # by the process `claimed_by`, which runs it or will
+        SENT = "SENT", "Sent"  # to the broker; whichever worker gets it first may claim it
+        DEAD = "DEAD", "Dead letter"  # failed for good; kept until a person decides
+
+    id = models.CharField(primary_key=True, max_length=64)
+    task_path = models.CharField("task", max_length=255)
+    backend = models.CharField(max_length=100)
+    queue_name = models.CharField("queue", max_length=100)
+    priority = models.SmallIntegerField(default=0)
+    state = models.CharField(max_length=7, choices=State, default=State.WAITING)
+    available_at = models.DateTimeField()
+    claimed_by = models.CharField(max_length=100, blank=True, default="")
+    attempts = models.PositiveIntegerField(default=0)
+    max_attempts = models.PositiveIntegerField(default=1)
+    sends = models.PositiveIntegerField(default=0)
+    message = models.TextField(help_text="The task's result, as hybrid_tasks.results encodes it.")
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = OutboxQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "outbox task"
+        indexes = (
+            models.Index(fields=["state", "available_at"], name="outbox_due"),
+            models.Index(fields=["claimed_by"], name="outbox_holder"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.task_path} {self.id}"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What `message` holds, without importing the task, which may be gone."""
+        content: dict[str, Any] = json.loads(self.message)
+        return content
+
+    @property
+    def errors(self) -> list[tuple[str, str]]:
+        """Path of the exception and its traceback, for each attempt that failed."""
+        return [(path, traceback) for path, traceback in self.content["errors"]]

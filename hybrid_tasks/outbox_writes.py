@@ -1,0 +1,129 @@
+"""What the outbox's writer is asked to write, and how many such requests become one transaction."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from django.db import transaction
+
+from hybrid_tasks import outbox, results
+from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.results import TaskResult
+
+
+class Kind(IntEnum):
+    """What to do with a row, in the order in which one transaction does it."""
+
+    INSERT = 0
+    START = 1  # count an attempt
+    SENT = 2  # to the broker, as soon as this is committed
+    NOTE_FAILURE = 3
+    POSTPONE = 4
+    RELEASE = 5
+    BURY = 6
+    REMOVE = 7
+
+
+@dataclass(eq=False, slots=True)
+class Write:
+    """One request.
+
+    Attributes:
+        kind: what to do.
+        id: of the task.
+        row: to insert.
+        result: to keep with the row.
+        seconds: the lease for START and SENT, the delay for POSTPONE.
+        future: of a caller that waits, an asyncio one if `loop` is given.
+        loop: of that caller.
+        outcome: what the caller is told; an exception is raised there.
+        committed: whether it is in the database.
+        abandoned: whether the caller has stopped waiting and was told so.
+    """
+
+    kind: Kind
+    id: str
+    row: NewRow | None = None
+    result: TaskResult | None = None
+    seconds: float = 0.0
+    future: "Future[Any] | asyncio.Future[Any] | None" = None
+    loop: asyncio.AbstractEventLoop | None = None
+    outcome: Any = field(default=None)
+    committed: bool = False
+    abandoned: bool = False
+
+
+def perform(writes: Sequence[Write], holder: str) -> None:
+    """Do all of `writes` in one transaction and note their outcomes. Raises DatabaseError."""
+    by_kind: dict[Kind, list[Write]] = {}
+    for write in writes:
+        by_kind.setdefault(write.kind, []).append(write)
+    with transaction.atomic(outbox.alias()):
+        for kind in sorted(by_kind):
+            PERFORM[kind](by_kind[kind], holder)
+
+
+def insert(writes: list[Write], _holder: str) -> None:
+    outbox.insert(write.row for write in writes if write.row)
+
+
+def start(writes: list[Write], holder: str) -> None:
+    for lease, group in by_seconds(writes).items():
+        won = outbox.start_held([write.id for write in group], holder, lease)
+        for write in group:
+            write.outcome = write.id in won
+
+
+def sent(writes: list[Write], holder: str) -> None:
+    for lease, group in by_seconds(writes).items():
+        marked = outbox.mark_sent([write.id for write in group], holder, lease)
+        for write in group:
+            write.outcome = write.id in marked
+
+
+def by_seconds(writes: list[Write]) -> dict[float, list[Write]]:
+    groups: dict[float, list[Write]] = {}
+    for write in writes:
+        groups.setdefault(write.seconds, []).append(write)
+    return groups
+
+
+def note_failure(writes: list[Write], holder: str) -> None:
+    for write in writes:
+        if write.result:
+            outbox.note_failure(write.result, holder)
+
+
+def postpone(writes: list[Write], holder: str) -> None:
+    for write in writes:
+        if write.result:
+            outbox.postpone(write.result, holder, write.seconds)
+
+
+def release(writes: list[Write], holder: str) -> None:
+    outbox.release([write.id for write in writes], holder)
+
+
+def bury(writes: list[Write], holder: str) -> None:
+    for write in writes:
+        if write.result:
+            write.outcome = outbox.bury(write.id, results.encode(write.result), holder)
+
+
+def remove(writes: list[Write], holder: str) -> None:
+    outbox.remove([write.id for write in writes], holder)
+
+
+PERFORM = {
+    Kind.INSERT: insert,
+    Kind.START: start,
+    Kind.SENT: sent,
+    Kind.NOTE_FAILURE: note_failure,
+    Kind.POSTPONE: postpone,
+    Kind.RELEASE: release,
+    Kind.BURY: bury,
+    Kind.REMOVE: remove,
+}

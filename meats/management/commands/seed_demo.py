@@ -90,7 +90,7 @@ class Seed:
         meats = [self.chance.sample(MEATS, self.chance.randint(1, 4)) for _ in range(count)]
         orders = Order.objects.bulk_create([self.order(customers, chosen) for chosen in meats])
         OrderItem.objects.bulk_create(
-            OrderItem(order=order, meat=meat, price=price_of(meat))
+            OrderItem(order_id=order.pk, meat=meat, price=price_of(meat))
             for order, chosen in zip(orders, meats, strict=True)
             for meat in chosen
         )
@@ -109,7 +109,7 @@ class Seed:
         return Order(
             uuid=uuid.UUID(int=self.chance.getrandbits(128), version=4),
             token=uuid.UUID(int=self.chance.getrandbits(128), version=4),
-            customer=self.chance.choice(customers),
+            customer_id=self.chance.choice(customers).pk,
             flavor=self.chance.choice(FLAVORS),
             state=Order.State.COLLECTED,
             price=total_price(meats),

@@ -296,6 +296,16 @@ class ResultStore:
         except ImportError as error:
             raise TaskResultDoesNotExist(f"{result_id}: {error}") from error
 
+    def load_texts(self, result_ids: Iterable[str]) -> dict[str, str]:
+        """Return those of the results that are kept, by id, as text for `decode`, with one read.
+
+        For whoever watches many and decodes only what changed. Raises what the cache raises.
+        """
+        prefixes = (KEY_PREFIX, CANCELLED_PREFIX)  # where both are found, the latter counts
+        keys = {prefix + one: one for one in result_ids for prefix in prefixes}
+        found = caches[self.cache_alias].get_many(keys)
+        return {keys[key]: found[key] for key in keys if key in found}
+
 
 def normalised(value: Any) -> Any:
     """Return a copy of `value` as JSON holds it. Raises TypeError where it cannot."""

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.db import models
+from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
 
@@ -16,6 +17,19 @@ class OutboxQuerySet(models.QuerySet["OutboxTask"]):
     def dead(self) -> "OutboxQuerySet":
         return self.filter(state=OutboxTask.State.DEAD)
 
+    def waiting(self) -> "OutboxQuerySet":
+        return self.filter(state=OutboxTask.State.WAITING, available_at__lte=Now())
+
+    def claimed(self) -> "OutboxQuerySet":
+        return self.filter(state=OutboxTask.State.CLAIMED, available_at__gt=Now())
+
+    def abandoned(self) -> "OutboxQuerySet":
+        """Those whose holder has not renewed its lease: it has died or hangs."""
+        return self.filter(state=OutboxTask.State.CLAIMED, available_at__lte=Now())
+
+    def sent(self) -> "OutboxQuerySet":
+        return self.filter(state=OutboxTask.State.SENT)
+
     def due(self) -> "OutboxQuerySet":
         """Those that the relay may take: nobody holds them, and their time has come."""
         return self.alive().filter(available_at__lte=Now())
@@ -23,6 +37,20 @@ class OutboxQuerySet(models.QuerySet["OutboxTask"]):
     def scheduled(self) -> "OutboxQuerySet":
         """Those that wait for their `run_after`, or for their next attempt."""
         return self.filter(state=OutboxTask.State.WAITING, available_at__gt=Now())
+
+    def with_standing(self) -> "OutboxQuerySet":
+        """Tell for each row which of these states it is in, as `standing`."""
+        state, standing = OutboxTask.State, OutboxTask.Standing
+        come = Q(available_at__lte=Now())
+        told = Case(
+            When(come, state=state.WAITING, then=Value(standing.WAITING)),
+            When(state=state.WAITING, then=Value(standing.SCHEDULED)),
+            When(come, state=state.CLAIMED, then=Value(standing.ABANDONED)),
+            When(state=state.CLAIMED, then=Value(standing.CLAIMED)),
+            When(state=state.SENT, then=Value(standing.SENT)),
+            default=Value(standing.DEAD),
+        )
+        return self.annotate(standing=told)
 
 
 class OutboxTask(models.Model):
@@ -38,6 +66,18 @@ class OutboxTask(models.Model):
         CLAIMED = "CLAIMED", "Claimed"  # by the process `claimed_by`, which runs it or will
         SENT = "SENT", "Sent"  # to the broker; whichever worker gets it first may claim it
         DEAD = "DEAD", "Dead letter"  # failed for good; kept until a person decides
+
+    class Standing(models.TextChoices):
+        """A state as an operator names it: by the database's clock as well."""
+
+        WAITING = "waiting", "Waiting"
+        SCHEDULED = "scheduled", "Scheduled"
+        CLAIMED = "claimed", "Claimed"
+        ABANDONED = "abandoned", "Waiting for rescue"
+        SENT = "sent", "Sent"
+        DEAD = "dead", "Dead letter"
+
+    standing: str  # one of Standing, on rows of `with_standing()` only
 
     id = models.CharField(primary_key=True, max_length=64)
     task_path = models.CharField("task", max_length=255)

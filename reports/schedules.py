@@ -1,27 +1,85 @@
 """The schedules that the project starts out with; from then on they belong to the admin."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Q
-from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from django.db.models import Model, Q
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """One periodic task: `crontab` has the five fields of cron, in UTC."""
+    """One periodic task.
+
+    Attributes:
+        when: a Crontab or an Every.
+    """
 
     name: str
     task: str
-    crontab: str
+    when: "Crontab | Every"
     description: str
+
+
+@dataclass(frozen=True)
+class Crontab:
+    """A time as cron's five fields say it, in UTC."""
+
+    fields: str
+
+    def options(self) -> dict[str, Any]:
+        minute, hour, day_of_month, month_of_year, day_of_week = self.fields.split()
+        crontab = stored(
+            CrontabSchedule,
+            minute=minute,
+            hour=hour,
+            day_of_month=day_of_month,
+            month_of_year=month_of_year,
+            day_of_week=day_of_week,
+            timezone="UTC",
+        )
+        return {"crontab": crontab}
+
+
+@dataclass(frozen=True)
+class Every:
+    """An interval.
+
+    Attributes:
+        seconds: of the interval.
+        expires: seconds after which a run that no worker has begun is dropped: longer than a queue
+            may be, and short enough that runs do not pile up while all workers are away.
+    """
+
+    seconds: int
+    expires: int = 60
+
+    def options(self) -> dict[str, Any]:
+        interval = stored(IntervalSchedule, every=self.seconds, period=IntervalSchedule.SECONDS)
+        return {"interval": interval, "expire_seconds": self.expires}
+
+
+def stored(model: type[Model], **fields: Any) -> Model:
+    """Return the row with these fields, which is made if there is none.
+
+    Not get_or_create: these tables have no unique constraint and may hold the same row twice.
+    """
+    rows = model._default_manager
+    return rows.filter(**fields).first() or rows.create(**fields)
 
 
 SCHEDULES = [
     Schedule(
         name="Nightly cleanup",
         task="reports.tasks.nightly_cleanup",
-        crontab="0 3 * * *",
+        when=Crontab("0 3 * * *"),
         description="Removes expired sessions, at 03:00 UTC. Safe to run at any time.",
+    ),
+    Schedule(
+        name="Outbox relay",
+        task="hybrid_tasks.relay_outbox",
+        when=Every(3),
+        description="Sends on tasks whose time has come or whose process has died.",
     ),
 ]
 
@@ -33,25 +91,12 @@ def create_missing(schedule: Schedule) -> bool:
     """
     if PeriodicTask.objects.filter(Q(name=schedule.name) | Q(task=schedule.task)).exists():
         return False
-    minute, hour, day_of_month, month_of_year, day_of_week = schedule.crontab.split()
-    fields = {
-        "minute": minute,
-        "hour": hour,
-        "day_of_month": day_of_month,
-        "month_of_year": month_of_year,
-        "day_of_week": day_of_week,
-        "timezone": "UTC",
-    }
-    # Not get_or_create: the table has no unique constraint and may hold the same crontab twice.
-    crontab = CrontabSchedule.objects.filter(**fields).first() or CrontabSchedule.objects.create(
-        **fields
-    )
     _, created = PeriodicTask.objects.get_or_create(
         name=schedule.name,
         defaults={
             "task": schedule.task,
-            "crontab": crontab,
             "description": schedule.description,
+            **schedule.when.options(),
         },
     )
     return created

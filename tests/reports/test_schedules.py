@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 from pytest_django import Settings
 
+from hybrid_tasks import relay_task
 from project.celery import app
 from reports.scheduler import HeartbeatScheduler
 from reports.schedules import SCHEDULES
@@ -21,23 +22,38 @@ def sync_schedules() -> str:
 
 @pytest.mark.django_db
 def test_creates_what_is_missing_once() -> None:
-    assert sync_schedules() == "Nightly cleanup: created\n"
-    assert sync_schedules() == "Nightly cleanup: exists, left as it is\n"
-    task = PeriodicTask.objects.get()
-    assert (task.task, task.enabled) == ("reports.tasks.nightly_cleanup", True)
+    names = [schedule.name for schedule in SCHEDULES]
+    assert sync_schedules().splitlines() == [f"{name}: created" for name in names]
+    assert sync_schedules().splitlines() == [f"{name}: exists, left as it is" for name in names]
+    assert PeriodicTask.objects.filter(enabled=True).count() == len(names)
+
+
+@pytest.mark.django_db
+def test_the_nightly_cleanup_runs_at_three() -> None:
+    sync_schedules()
+    task = PeriodicTask.objects.get(task="reports.tasks.nightly_cleanup")
     crontab = task.crontab
     assert (crontab.hour, crontab.minute, str(crontab.timezone)) == ("3", "0", "UTC")
+
+
+@pytest.mark.django_db
+def test_the_relay_runs_every_few_seconds_and_does_not_pile_up() -> None:
+    sync_schedules()
+    task = PeriodicTask.objects.get(task=relay_task.NAME)
+    assert (task.interval.every, task.interval.period) == (3, IntervalSchedule.SECONDS)
+    assert task.expire_seconds == 60
+    assert task.task in app.tasks
 
 
 @pytest.mark.django_db
 def test_never_overwrites_what_an_admin_edited() -> None:
     sync_schedules()
     hourly = IntervalSchedule.objects.create(every=1, period=IntervalSchedule.HOURS)
-    PeriodicTask.objects.update(
+    PeriodicTask.objects.filter(task="reports.tasks.nightly_cleanup").update(
         name="Tidy up", crontab=None, interval=hourly, enabled=False, description="ours"
     )
     sync_schedules()
-    task = PeriodicTask.objects.get()
+    task = PeriodicTask.objects.get(task="reports.tasks.nightly_cleanup")
     assert (task.name, task.interval, task.crontab) == ("Tidy up", hourly, None)
     assert (task.enabled, task.description) == (False, "ours")
 

@@ -264,7 +264,8 @@ async def run_pooled(function: Callable[[], Any]) -> Any:
     return await loop.run_in_executor(_pool, context.run, then_close, function)
 
 
-def then_close(function: Callable[[], Any]) -> Any:
+def then_close[T](function: Callable[[], T]) -> T:
+    """Call a function and close the database connections that its thread then has."""
     try:
         return function()
     finally:

@@ -6,13 +6,14 @@ import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
-from django.db import connections
 from django.tasks import task_backends
 
 from hybrid_tasks import announcements, outbox, results
 from hybrid_tasks.backends.base import HybridBackend, hybrid_backend, in_thread
 from hybrid_tasks.exceptions import TaskCancelled, TaskQueueFull
+from hybrid_tasks.execution import then_close
 from hybrid_tasks.options import EventLoopOptions, Options
 from hybrid_tasks.private_loop import PrivateLoop
 from hybrid_tasks.recorder import recorder
@@ -152,11 +153,9 @@ async def relaying() -> AsyncIterator[None]:
 
     async def relay_once() -> None:
         try:
-            await in_thread(relay)
+            await in_thread(then_close, relay)
         except Exception as error:  # noqa: BLE001 - the server must start whatever is away
             logger.warning("Nothing was relayed at the start: %s", error)
-        finally:
-            await in_thread(connections.close_all)
 
     relayed = asyncio.create_task(relay_once())
     try:
@@ -187,17 +186,10 @@ async def adopt_for(backend: EventLoopBackend, worker: LoopWorker) -> None:
     while True:
         try:
             room = backend.settings.max_waiting - worker.runner.waiting
-            for result in await in_thread(adopt_rows, backend, max(0, min(room, ADOPTED))):
+            for result in await in_thread(then_close, partial(adopt, backend, max(0, min(room, ADOPTED)))):
                 worker.submit(result)
         except RunnerClosed:
             return
         except Exception as error:  # noqa: BLE001 - tried again, whatever is away
             logger.warning("Nothing was adopted from the outbox: %s", error)
         await asyncio.sleep(backend.settings.lease / 3)
-
-
-def adopt_rows(backend: EventLoopBackend, room: int) -> list[TaskResult]:
-    try:
-        return adopt(backend, room)
-    finally:
-        connections.close_all()

@@ -74,7 +74,6 @@ async def test_each_enqueueing_has_its_own_id(contract: Contract) -> None:
         {"priority": 1.5},
         {"run_after": datetime(2030, 1, 1)},  # noqa: DTZ001 - naive is the point
         {"queue_name": "no such queue"},
-        {"durable": True},
         {"max_attempts": 0},
         {"timeout": 0},
     ],

@@ -57,6 +57,7 @@ class Stack:
         defaults = {
             "DEBUG": "true",
             "OUTGOING_URL": self.url("PARTNER_PORT") + "/",
+            "SITE_URL": self.url("WEB_PORT"),
             "EMAIL_HOST": HOST,
             "EMAIL_PORT": str(self.ports["SMTP_PORT"]),
             "FLOWER_URL": self.url("FLOWER_PORT"),

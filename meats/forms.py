@@ -2,12 +2,14 @@
 
 import unicodedata
 from typing import Any
+from uuid import uuid4
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.text import Truncator
 
-from meats.limits import MAX_FLAVOR_LENGTH, MAX_MEAT_LENGTH, MAX_MEATS
+from meats.limits import MAX_FLAVOR_LENGTH, MAX_MEAT_LENGTH, MAX_MEATS, MAX_NAME_LENGTH
+from meats.menu import DEFAULT_FLAVOR, MENU
 
 
 def refuse_control_characters(value: str) -> None:
@@ -16,6 +18,14 @@ def refuse_control_characters(value: str) -> None:
         raise ValidationError(
             f"{_shown(value)} holds a line break or another control character:"
             " only text is allowed."
+        )
+
+
+def refuse_too_many(meats: list[str]) -> None:
+    """Raise ValidationError for more meats than one smoker holds."""
+    if len(meats) > MAX_MEATS:
+        raise ValidationError(
+            f"{len(meats)} meats were asked for: at most {MAX_MEATS} fit into the smoker."
         )
 
 
@@ -34,10 +44,7 @@ class MeatsField(forms.Field):
 
     def validate(self, value: list[str]) -> None:
         super().validate(value)
-        if len(value) > MAX_MEATS:
-            raise ValidationError(
-                f"{len(value)} meats were asked for: at most {MAX_MEATS} fit into the smoker."
-            )
+        refuse_too_many(value)
         for meat in value:
             if len(meat) > MAX_MEAT_LENGTH:
                 raise ValidationError(
@@ -72,3 +79,53 @@ class SmokeForm(forms.Form):
             f"{field}: {' '.join(str(message) for message in messages)}"
             for field, messages in self.errors.items()
         )
+
+
+class CustomerForm(forms.Form):
+    """Who a visitor is."""
+
+    name = forms.CharField(
+        max_length=MAX_NAME_LENGTH,
+        validators=[refuse_control_characters],
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    email = forms.EmailField(widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+
+
+class SubscribeForm(CustomerForm):
+    """The form of POST /subscribe/."""
+
+    prefix = "subscribe"  # the order's form on the same page asks for name and email, too
+
+
+class OrderForm(CustomerForm):
+    """The form of POST /orders/. Its token makes a form that is sent twice one order."""
+
+    token = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
+    meats = forms.MultipleChoiceField(
+        choices=[(meat, meat.capitalize()) for meat in MENU],
+        initial=["ribs", "brisket"],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    more = MeatsField(
+        label="Anything else",
+        help_text="Whatever you bring along, separated by commas.",
+        required=False,
+    )
+    flavor = FlavorField(required=False, help_text=f"Empty for {DEFAULT_FLAVOR}.")
+
+    field_order = ("token", "meats", "more", "flavor", "name", "email")
+
+    def clean(self) -> dict[str, Any]:
+        """Add `all_meats`, each once, in the order of the form."""
+        data = {**self.cleaned_data}
+        if "meats" in data and "more" in data:
+            data["all_meats"] = list(dict.fromkeys([*data["meats"], *data["more"]]))
+            if not data["all_meats"]:
+                self.add_error("meats", "Choose at least one meat.")
+            try:
+                refuse_too_many(data["all_meats"])
+            except ValidationError as error:
+                self.add_error("more", error)
+        return data

@@ -16,6 +16,7 @@ OTHER_PRICE = Decimal("12.00")
 
 DEFAULT_MEATS = tuple(MENU)
 DEFAULT_FLAVOR = "Sweet Baby Ray's"
+STEPS = 2  # of each meat: smoking it, applying the flavor
 
 
 def price_of(meat: str) -> Decimal:

@@ -8,9 +8,14 @@ from collections.abc import Sequence
 import httpx
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.utils import timezone
 
+from hybrid_tasks.execution import TaskContext
 from hybrid_tasks.tasks import task
-from meats.menu import DEFAULT_FLAVOR, DEFAULT_MEATS
+from meats import backoffs, messages, receipts
+from meats.mail import deliver
+from meats.menu import DEFAULT_FLAVOR, DEFAULT_MEATS, STEPS
+from meats.models import Customer, Order
 from meats.outgoing import http_client
 
 logger = logging.getLogger(__name__)
@@ -72,3 +77,70 @@ def oversmoke() -> None:
     """Block whoever calls for five steps: what never to do on the event loop."""
     time.sleep(COUNT_TO * settings.STEP_SECONDS)
     logger.info("Who doesn't love burnt meats?")
+
+
+@task(takes_context=True, max_attempts=3, timeout=300)
+async def smoke_order(context: TaskContext, order_uuid: str) -> None:
+    """Smoke the meats of an order, step by step; an attempt goes on where the last one ended."""
+    order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)
+    meats = [item.meat for item in order.items.all()]
+    progress = context.metadata.setdefault("progress", {"done": 0, "total": STEPS * len(meats)})
+
+    while progress["done"] < progress["total"]:
+        meat, step = divmod(progress["done"], STEPS)
+        doing = f"Applying the {order.flavor}" if step else f"Smoking some {meats[meat]}"
+        logger.info("%s....", doing)
+        progress["note"] = f"{doing}…"
+        await context.asave_metadata()
+        await asyncio.sleep(settings.STEP_SECONDS)
+        progress["done"] += 1
+
+    progress["note"] = "All smoked."
+    await Order.objects.filter(pk=order.pk, state=Order.State.RECEIVED).aupdate(
+        state=Order.State.SMOKED, smoked_at=timezone.now()
+    )
+
+
+@task(takes_context=True, durable=True, max_attempts=5, backoff=backoffs.for_mail, timeout=60)
+async def send_confirmation(context: TaskContext, order_uuid: str) -> None:
+    """Send the customer the confirmation of an order."""
+    order = (
+        await Order.objects.select_related("customer")
+        .prefetch_related("items")
+        .aget(uuid=order_uuid)
+    )
+    await deliver(messages.confirmation(order, context.task_result.id))
+
+
+@task(takes_context=True, durable=True, max_attempts=5, backoff=backoffs.for_partner, timeout=60)
+async def notify_partner(context: TaskContext, order_uuid: str) -> int:
+    """Tell the partner of an order; return their status code."""
+    order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)
+    async with http_client() as client:
+        response = await client.post(
+            settings.PARTNER_URL,
+            json={
+                "order": order.pk,
+                "meats": [item.meat for item in order.items.all()],
+                "price": str(order.price),
+            },
+            # The same for every attempt: a partner that heard us already does nothing twice.
+            headers={"Idempotency-Key": context.task_result.id},
+        )
+    response.raise_for_status()
+    return response.status_code
+
+
+# Not async: files have no async calls, so it runs in a thread of the loop's pool.
+@task(max_attempts=3, timeout=60)
+def write_receipt(order_uuid: str) -> str:
+    """Write the receipt of an order; return the file's name."""
+    order = Order.objects.select_related("customer").get(uuid=order_uuid)
+    return receipts.write(order).name
+
+
+@task(takes_context=True, durable=True, max_attempts=5, backoff=backoffs.for_mail, timeout=60)
+async def send_welcome(context: TaskContext, customer_id: int, signed: str) -> None:
+    """Welcome a subscriber; `signed` is what the link to unsubscribe carries."""
+    customer = await Customer.objects.aget(pk=customer_id)
+    await deliver(messages.welcome(customer, signed, context.task_result.id))

@@ -1,22 +1,18 @@
 """The article's pages. What they start runs on beside the response, on the event loop."""
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
 
 import httpx
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_safe
 
-from hybrid_tasks.exceptions import TaskQueueFull
 from meats.forms import SmokeForm
-from meats.limits import MAX_FLAVOR_LENGTH
-from meats.menu import DEFAULT_FLAVOR, DEFAULT_MEATS
+from meats.home import GREETING, render_home
+from meats.responses import refuse_when_full, text_response
 from meats.tasks import (
     http_call_async,
     http_call_in_thread,
@@ -26,35 +22,6 @@ from meats.tasks import (
 )
 
 logger = logging.getLogger(__name__)
-
-GREETING = "Hello, async Django!"
-RETRY_AFTER = "5"  # seconds
-
-type AsyncView = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]
-
-
-def text_response(text: str, status: int = HTTPStatus.OK) -> HttpResponse:
-    """Answer in plain text, so that nothing in it is ever read as HTML."""
-    return HttpResponse(text, content_type="text/plain; charset=utf-8", status=status)
-
-
-def refuse_when_full(view: AsyncView) -> AsyncView:
-    """Answer 503 and a time to come back where the view's side effect finds no place."""
-
-    @wraps(view)
-    async def guarded(request: HttpRequest) -> HttpResponse:
-        try:
-            return await view(request)
-        except TaskQueueFull as error:
-            logger.warning("%s", error)
-            response = text_response(
-                "Too much is going on already: nothing was started, please try again soon.",
-                HTTPStatus.SERVICE_UNAVAILABLE,
-            )
-            response["Retry-After"] = RETRY_AFTER
-            return response
-
-    return guarded
 
 
 def join_names(names: Sequence[str]) -> str:
@@ -68,18 +35,7 @@ def join_names(names: Sequence[str]) -> str:
 async def index(request: HttpRequest) -> HttpResponse:
     """Greet: browsers with the home page, every other client with one line."""
     if request.get_preferred_type(["text/plain", "text/html"]) == "text/html":
-        response = render(
-            request,
-            "meats/home.html",
-            {
-                "greeting": GREETING,
-                "default_meats": ", ".join(DEFAULT_MEATS),
-                "default_flavor": DEFAULT_FLAVOR,
-                "max_flavor_length": MAX_FLAVOR_LENGTH,
-                "bad_example": settings.SERVE_BAD_EXAMPLE,
-                "flower_url": settings.FLOWER_URL,
-            },
-        )
+        response = await render_home(request)
     else:
         response = text_response(GREETING)
     patch_vary_headers(response, ["Accept"])

@@ -204,7 +204,8 @@ EMAIL_HOST = env.str("EMAIL_HOST", "127.0.0.1")
 EMAIL_PORT = env.int("EMAIL_PORT", 1025)
 EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
-EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)  # STARTTLS
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", False)  # TLS from the first byte
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Smokehouse <smokehouse@localhost>")
 
@@ -213,6 +214,26 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Smokehouse <smokehouse@local
 # What the pages call; the development stack points it at a local stand-in.
 OUTGOING_URL = env.str("OUTGOING_URL", "https://httpbin.org/")
 OUTGOING_TIMEOUT = 10  # seconds
+# Where the links in emails lead.
+SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
+# Who is told of each order, by a POST of JSON.
+PARTNER_URL = env.str("PARTNER_URL", f"{OUTGOING_URL}post")
+# How long an email or a call to the partner waits before its second attempt, in seconds; each
+# further wait is four times as long, so that five attempts outlast an outage of some minutes.
+RETRY_SECONDS = env.float("RETRY_SECONDS", 5.0, validate=validate.Range(min=0))
+RECEIPTS_DIR = Path(env.str("RECEIPTS_DIR", str(VAR_DIR / "receipts")))
+# Event streams that one process keeps open at most.
+MAX_STREAMS = env.int("MAX_STREAMS", 1000, validate=validate.Range(min=0))
+# How often one address may order or subscribe, and where all processes count it.
+POST_RATE = env.str("POST_RATE", "30/minute")
+RATE_LIMIT_URL = env.str("RATE_LIMIT_URL", f"async+{CACHES['default']['LOCATION']}")
+RATE_LIMIT_OPTIONS: dict[str, Any] = (
+    {"implementation": "redispy", "socket_connect_timeout": 1, "socket_timeout": 1}
+    if RATE_LIMIT_URL.startswith("async+redis")
+    else {}
+)
+# No form here is longer; the default is 2.5 MB.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 # How long one step of smoking or counting takes, in seconds.
 STEP_SECONDS = env.float("STEP_SECONDS", 1.0, validate=validate.Range(min=0, max=60))
 # /burn_some_meats/ freezes the event loop on purpose, to show what not to do.

@@ -65,6 +65,7 @@ async def test_index_greets_a_plain_client(async_client: AsyncClient) -> None:
         assert "Accept" in response["Vary"]
 
 
+@pytest.mark.django_db
 async def test_index_shows_a_browser_the_home_page(async_client: AsyncClient) -> None:
     response = await async_client.get("/", headers={"accept": BROWSER})
     assert response["Content-Type"].startswith("text/html")
@@ -73,6 +74,7 @@ async def test_index_shows_a_browser_the_home_page(async_client: AsyncClient) ->
     assert "/burn_some_meats/" in text(response)
 
 
+@pytest.mark.django_db
 async def test_home_page_hides_the_bad_example_where_it_is_off(
     async_client: AsyncClient, settings: Settings
 ) -> None:

@@ -1,0 +1,56 @@
+"""How long to wait before another attempt, and when to give up."""
+
+import random
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import aiosmtplib
+import httpx
+from django.conf import settings
+
+from hybrid_tasks.results import TaskResult
+
+MAX_RETRY_AFTER = 3600.0  # seconds that a partner may make us wait
+
+
+def patient(_exception: BaseException, result: TaskResult) -> float:
+    """Return seconds that grow fourfold: five attempts outlast an outage of some minutes."""
+    longest: float = settings.RETRY_SECONDS * 4 ** (result.attempts - 1)
+    return random.uniform(longest / 2, longest)  # noqa: S311
+
+
+def for_mail(exception: BaseException, result: TaskResult) -> float | None:
+    """Give up where the mail server says for good (5xx) that it does not want the message."""
+    refusals = (
+        exception.recipients
+        if isinstance(exception, aiosmtplib.SMTPRecipientsRefused)
+        else [exception]
+    )
+    for_good = all(
+        isinstance(refusal, aiosmtplib.SMTPResponseException) and refusal.code >= 500
+        for refusal in refusals
+    )
+    return None if for_good else patient(exception, result)
+
+
+def for_partner(exception: BaseException, result: TaskResult) -> float | None:
+    """Retry what may pass: no answer, 429 and 5xx; as late as the partner asks, if it does."""
+    if not isinstance(exception, httpx.HTTPStatusError):
+        return patient(exception, result)
+    status = exception.response.status_code
+    if status != HTTPStatus.TOO_MANY_REQUESTS and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return None
+    asked = retry_after(exception.response.headers.get("Retry-After", ""))
+    return max(patient(exception, result), min(asked, MAX_RETRY_AFTER))
+
+
+def retry_after(header: str) -> float:
+    """Return the seconds that a Retry-After header asks for, a number or a date; 0 for neither."""
+    if header.isdecimal():
+        return float(header)
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return 0.0
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()

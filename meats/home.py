@@ -1,0 +1,43 @@
+"""The home page, which also shows the forms that were not accepted."""
+
+from http import HTTPStatus
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from meats.forms import OrderForm, SubscribeForm
+from meats.limits import MAX_FLAVOR_LENGTH
+from meats.menu import DEFAULT_FLAVOR, DEFAULT_MEATS
+from meats.models import Order
+
+GREETING = "Hello, async Django!"
+LATEST = 6
+
+
+async def render_home(
+    request: HttpRequest,
+    *,
+    order_form: OrderForm | None = None,
+    subscribe_form: SubscribeForm | None = None,
+    status: int = HTTPStatus.OK,
+) -> HttpResponse:
+    """Render the home page with fresh forms, or with the one given and its errors."""
+    # What others ordered, but not who they are.
+    latest = Order.objects.prefetch_related("items").order_by("-created_at")[:LATEST]
+    return render(
+        request,
+        "meats/home.html",
+        {
+            "greeting": GREETING,
+            "default_meats": ", ".join(DEFAULT_MEATS),
+            "default_flavor": DEFAULT_FLAVOR,
+            "max_flavor_length": MAX_FLAVOR_LENGTH,
+            "bad_example": settings.SERVE_BAD_EXAMPLE,
+            "flower_url": settings.FLOWER_URL,
+            "order_form": order_form or OrderForm(),
+            "subscribe_form": subscribe_form or SubscribeForm(),
+            "latest_orders": [order async for order in latest],
+        },
+        status=status,
+    )

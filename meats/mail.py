@@ -1,0 +1,98 @@
+"""Email on the event loop: Django's messages, sent by aiosmtplib over one connection for bursts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import aiosmtplib
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.mail import EmailMessage
+
+SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+ANSWERS = (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused)
+IDLE_SECONDS = 30  # a connection that carried nothing for so long is closed
+
+_shared: tuple[asyncio.AbstractEventLoop, "Connection"] | None = None
+
+
+class Connection:
+    """One SMTP connection, opened when it is needed; messages go through it one by one."""
+
+    def __init__(self) -> None:
+        self._client = aiosmtplib.SMTP(
+            hostname=settings.EMAIL_HOST,
+            port=settings.EMAIL_PORT,
+            username=settings.EMAIL_HOST_USER or None,
+            password=settings.EMAIL_HOST_PASSWORD or None,
+            use_tls=settings.EMAIL_USE_SSL,
+            start_tls=settings.EMAIL_USE_TLS,
+            timeout=settings.EMAIL_TIMEOUT,
+        )
+        self._turn = asyncio.Lock()
+        self._closing: asyncio.TimerHandle | None = None
+
+    async def send(self, message: EmailMessage) -> None:
+        """Send one message. Raises aiosmtplib.SMTPException or OSError if it was not accepted."""
+        async with self._turn:
+            if self._closing:
+                self._closing.cancel()
+            try:
+                await self._make_ready()
+                await self._client.send_message(message.message(), recipients=message.recipients())
+            except ANSWERS:
+                raise
+            except BaseException:
+                # Cut off between question and answer: the next answer would be taken for this one.
+                self._client.close()
+                raise
+            loop = asyncio.get_running_loop()
+            self._closing = loop.call_later(IDLE_SECONDS, self._client.close)
+
+    async def _make_ready(self) -> None:
+        """Connect, unless the server still answers on the connection that there is."""
+        if self._client.is_connected:
+            with suppress(aiosmtplib.SMTPException):
+                await self._client.rset()
+                return
+        self._client.close()
+        await self._client.connect()
+
+    async def close(self) -> None:
+        if self._closing:
+            self._closing.cancel()
+        if self._client.is_connected:
+            with suppress(aiosmtplib.SMTPException):
+                await self._client.quit()
+        self._client.close()
+
+
+@asynccontextmanager
+async def shared_mail_connection() -> AsyncIterator[None]:
+    """Let `deliver` use one connection on this loop, until the end."""
+    global _shared
+    connection = Connection()
+    _shared = (asyncio.get_running_loop(), connection)
+    try:
+        yield
+    finally:
+        _shared = None
+        await connection.close()
+
+
+async def deliver(message: EmailMessage) -> None:
+    """Send a message: over the server's shared connection, or over one of its own on other loops.
+
+    Another EMAIL_BACKEND than SMTP, such as the one of tests, sends in a thread, as Django does.
+    Raises aiosmtplib.SMTPException or OSError.
+    """
+    if settings.EMAIL_BACKEND != SMTP_BACKEND:
+        await sync_to_async(message.send)()
+    elif _shared and _shared[0] is asyncio.get_running_loop():
+        await _shared[1].send(message)
+    else:
+        connection = Connection()
+        try:
+            await connection.send(message)
+        finally:
+            await connection.close()

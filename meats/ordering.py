@@ -1,0 +1,86 @@
+"""Orders and subscriptions, made and ended: the rows, and the tasks that come with them."""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+from django.core import signing
+from django.db import transaction
+from django.db.models import EmailField
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from meats.menu import DEFAULT_FLAVOR, price_of, total_price
+from meats.models import Customer, Order, OrderItem
+from meats.tasks import notify_partner, send_confirmation, send_welcome, smoke_order, write_receipt
+
+# What an order starts, by the name under which the order keeps the task's id.
+SIDE_EFFECTS = {
+    "smoke": smoke_order,
+    "confirmation": send_confirmation,
+    "partner": notify_partner,
+    "receipt": write_receipt,
+}
+
+EmailField.register_lookup(Lower)  # email__lower, which the unique index serves
+
+unsubscribe_signer = signing.Signer(salt="meats.unsubscribe")
+
+
+@transaction.atomic
+def place_order(*, token: UUID, meats: Sequence[str], flavor: str, name: str, email: str) -> Order:
+    """Return the order of this token: a new one, with its tasks enqueued, or the one there is.
+
+    Rows and tasks belong to one transaction: all of them are there, or nothing is.
+    """
+    uuid = uuid4()
+    order, is_new = Order.objects.get_or_create(
+        token=token,
+        defaults={
+            "uuid": uuid,
+            "customer": find_customer(name, email),
+            "flavor": flavor or DEFAULT_FLAVOR,
+            "price": total_price(meats),
+            # Sent when the transaction is committed; the ids are known at once.
+            "task_ids": lambda: {
+                effect: task.enqueue(str(uuid)).id for effect, task in SIDE_EFFECTS.items()
+            },
+        },
+    )
+    if is_new:
+        OrderItem.objects.bulk_create(
+            OrderItem(order=order, meat=meat, price=price_of(meat)) for meat in meats
+        )
+    return order
+
+
+@transaction.atomic
+def subscribe(name: str, email: str) -> None:
+    """Subscribe a customer and welcome them; who is subscribed already hears nothing."""
+    customer = find_customer(name, email)
+    if not customer.is_subscribed:
+        customer.subscribed_at, customer.unsubscribed_at = timezone.now(), None
+        customer.save(update_fields=["subscribed_at", "unsubscribed_at"])
+        send_welcome.enqueue(customer.pk, unsubscribe_signer.sign(str(customer.pk)))
+
+
+def find_customer(name: str, email: str) -> Customer:
+    """Return the customer with this email address, in whatever case; make one if there is none."""
+    customer, _ = Customer.objects.get_or_create(
+        email__lower=email.lower(), defaults={"name": name, "email": email}
+    )
+    return customer
+
+
+async def unsubscribe(signed: str) -> None:
+    """Unsubscribe a customer, once. Raises signing.BadSignature."""
+    await Customer.objects.filter(
+        pk=unsubscribe_signer.unsign(signed), unsubscribed_at=None
+    ).aupdate(unsubscribed_at=timezone.now())
+
+
+async def collect(order_uuid: UUID) -> bool:
+    """Mark a smoked order as collected; return whether this call did."""
+    changed = await Order.objects.filter(uuid=order_uuid, state=Order.State.SMOKED).aupdate(
+        state=Order.State.COLLECTED, collected_at=timezone.now()
+    )
+    return changed == 1

@@ -1,0 +1,79 @@
+"""How often one visitor may post, counted by the `limits` package in Redis for all processes."""
+
+import asyncio
+import logging
+from functools import wraps
+from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address
+from time import time
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from limits import RateLimitItem, parse
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.storage import storage_from_string
+
+from meats.responses import AsyncView, text_response
+
+logger = logging.getLogger(__name__)
+
+# Connections belong to the loop that opened them.
+_limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, SlidingWindowCounterRateLimiter]
+_limiters = WeakKeyDictionary()
+
+
+def limit_posts(view: AsyncView) -> AsyncView:
+    """Answer 429 and a time to come back to an address that posts more often than POST_RATE."""
+
+    @wraps(view)
+    async def limited(request: HttpRequest) -> HttpResponse:
+        seconds = await seconds_to_wait(view.__name__, address_of(request))
+        if not seconds:
+            return await view(request)
+        return text_response(
+            f"You are too quick for us: please try again in {seconds} s.",
+            HTTPStatus.TOO_MANY_REQUESTS,
+            seconds,
+        )
+
+    return limited
+
+
+async def seconds_to_wait(action: str, address: str) -> int:
+    """Count one `action` of an address; return 0, or for how long it has none left."""
+    limiter, rate = get_limiter(), parse(settings.POST_RATE)
+    try:
+        if await limiter.hit(rate, action, address):
+            return 0
+        return await left_of_window(limiter, rate, action, address)
+    except Exception:
+        # The limit keeps nuisances away; it must not keep customers away while Redis is.
+        logger.warning("Posts cannot be counted", exc_info=True)
+        return 0
+
+
+async def left_of_window(
+    limiter: SlidingWindowCounterRateLimiter, rate: RateLimitItem, action: str, address: str
+) -> int:
+    stats = await limiter.get_window_stats(rate, action, address)
+    return max(1, round(stats.reset_time - time()))
+
+
+def get_limiter() -> SlidingWindowCounterRateLimiter:
+    """Return the limiter of the running loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _limiters:
+        storage = storage_from_string(settings.RATE_LIMIT_URL, **settings.RATE_LIMIT_OPTIONS)
+        _limiters[loop] = SlidingWindowCounterRateLimiter(storage)  # type: ignore[arg-type]
+    return _limiters[loop]
+
+
+def address_of(request: HttpRequest) -> str:
+    """Return whom to count: the address, or of IPv6 the /64 network that one visitor has."""
+    address = request.META.get("REMOTE_ADDR", "")
+    try:
+        known = ip_address(address)
+    except ValueError:  # a socket file has none
+        return address
+    return known.exploded[:19] if isinstance(known, IPv6Address) else address

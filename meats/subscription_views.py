@@ -1,0 +1,44 @@
+"""Subscribing, and unsubscribing with one click (RFC 8058)."""
+
+from http import HTTPStatus
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.core.signing import BadSignature
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_POST
+
+from meats import ordering
+from meats.forms import SubscribeForm
+from meats.home import render_home
+from meats.rates import limit_posts
+from meats.responses import refuse_when_full
+
+
+@require_POST
+@limit_posts
+@refuse_when_full
+async def subscribe(request: HttpRequest) -> HttpResponse:
+    """Subscribe and welcome; the answer does not tell who was subscribed already."""
+    form = SubscribeForm(request.POST)
+    if not form.is_valid():
+        return await render_home(request, subscribe_form=form, status=HTTPStatus.BAD_REQUEST)
+    await sync_to_async(ordering.subscribe)(form.cleaned_data["name"], form.cleaned_data["email"])
+    messages.success(request, "Thank you! A welcome is on its way to your mailbox.")
+    return redirect("meats:index")
+
+
+# A mail program posts without a cookie; the signature in the address stands for the token.
+@csrf_exempt
+@require_http_methods(["GET", "HEAD", "POST"])
+async def unsubscribe(request: HttpRequest, signed: str) -> HttpResponse:
+    """Ask for confirmation (GET), for programs follow links, too; unsubscribe (POST)."""
+    try:
+        ordering.unsubscribe_signer.unsign(signed)
+    except BadSignature:
+        raise Http404("Not a link of ours.") from None
+    if request.method == "POST":
+        await ordering.unsubscribe(signed)
+    return render(request, "meats/unsubscribe.html", {"is_done": request.method == "POST"})

@@ -1,0 +1,38 @@
+"""Tasks by their ids, which nobody can guess, as JSON and as events."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from hybrid_tasks.results import TaskResult
+from meats import streams
+from meats.progress import load_results, public_state
+
+
+async def get_result_or_404(task_id: str) -> TaskResult:
+    results = await load_results([task_id])
+    if task_id not in results:
+        raise Http404("No such task.")
+    return results[task_id]
+
+
+@require_safe
+@never_cache
+async def show_task(_request: HttpRequest, task_id: str) -> HttpResponse:
+    """Tell a task's state as JSON."""
+    return JsonResponse(public_state(await get_result_or_404(task_id)))
+
+
+@require_safe
+async def task_events(request: HttpRequest, task_id: str) -> HttpResponseBase:
+    """Tell a task's state whenever it changes."""
+    known = await get_result_or_404(task_id)
+
+    def describe(results: streams.Results) -> tuple[Any, bool]:
+        result = results.get(task_id, known)
+        return public_state(result), result.is_finished
+
+    return streams.stream(request, [task_id], describe)

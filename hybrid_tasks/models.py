@@ -39,7 +39,7 @@ class OutboxQuerySet(models.QuerySet["OutboxTask"]):
         return self.filter(state=OutboxTask.State.WAITING, available_at__gt=Now())
 
     def with_standing(self) -> "OutboxQuerySet":
-        """Tell for each row which of these states it is in, as `standing`."""
+        """Tell for each row which of these states it is in, as `row.standing`."""
         state, standing = OutboxTask.State, OutboxTask.Standing
         come = Q(available_at__lte=Now())
         told = Case(
@@ -50,7 +50,7 @@ class OutboxQuerySet(models.QuerySet["OutboxTask"]):
             When(state=state.SENT, then=Value(standing.SENT)),
             default=Value(standing.DEAD),
         )
-        return self.annotate(standing=told)
+        return self.annotate(_standing=told)
 
 
 class OutboxTask(models.Model):
@@ -77,8 +77,6 @@ class OutboxTask(models.Model):
         SENT = "sent", "Sent"
         DEAD = "dead", "Dead letter"
 
-    standing: str  # one of Standing, on rows of `with_standing()` only
-
     id = models.CharField(primary_key=True, max_length=64)
     task_path = models.CharField("task", max_length=255)
     backend = models.CharField(max_length=100)
@@ -104,6 +102,11 @@ class OutboxTask(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task_path} {self.id}"
+
+    @property
+    def standing(self) -> Standing:
+        """The state as `OutboxQuerySet.with_standing()` found it."""
+        return OutboxTask.Standing(vars(self)["_standing"])
 
     @property
     def content(self) -> dict[str, Any]:

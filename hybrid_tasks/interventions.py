@@ -1,0 +1,91 @@
+"""What a person does with rows of the outbox, and what that means for the tasks' results."""
+
+import logging
+from collections.abc import Collection, Iterable
+from itertools import batched
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from hybrid_tasks import announcements, outbox, results
+from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
+from hybrid_tasks.exceptions import TaskCancelled
+from hybrid_tasks.options import Options
+from hybrid_tasks.results import TaskResult
+
+if TYPE_CHECKING:
+    from hybrid_tasks.models import OutboxTask
+
+logger = logging.getLogger("hybrid_tasks")
+
+BATCH = 500  # rows that one transaction changes
+
+
+def retry(ids: Collection[str]) -> list[str]:
+    """Let the relay take dead letters, with all attempts again, and waiting tasks at once.
+
+    Returns the ids of those; what is claimed or sent is left alone. Raises DatabaseError.
+    """
+    return [task_id for batch in batched(ids, BATCH) for task_id in retry_batch(batch)]
+
+
+def retry_batch(ids: Collection[str]) -> list[str]:
+    with transaction.atomic(outbox.alias()):
+        states = (outbox.WAITING, outbox.DEAD)
+        found = list(outbox.rows(ids).filter(state__in=states).select_for_update())
+        dead = [row.pk for row in found if row.state == outbox.DEAD]
+        outbox.hasten([row.pk for row in found])
+        outbox.revive(dead)
+        # Before the commit: no worker can have stored anything newer yet.
+        for backend, result in decoded(outbox.rows(dead)):
+            store(backend, result)
+    return [row.pk for row in found]
+
+
+def store(backend: HybridBackend[Options], result: TaskResult) -> None:
+    try:
+        backend.store.save([result])
+    except Exception as error:  # noqa: BLE001 - a cache that is away must not stop the retry
+        logger.warning("Result %s cannot be stored: %r", result.id, error)
+
+
+def discard(ids: Collection[str]) -> list[str]:
+    """Remove rows that no living process holds, so that their tasks never run (again).
+
+    Returns the ids of those. A task that had not failed fails with TaskCancelled. Raises
+    DatabaseError.
+    """
+    return [task_id for batch in batched(ids, BATCH) for task_id in discard_batch(batch)]
+
+
+def discard_batch(ids: Collection[str]) -> list[str]:
+    held = Q(state=outbox.CLAIMED, available_at__gt=Now())
+    with transaction.atomic(outbox.alias()):
+        found = list(outbox.rows(ids).exclude(held).select_for_update())
+        outbox.discard([row.pk for row in found])
+    alive = [row for row in found if row.state != outbox.DEAD]
+    for backend, result in decoded(alive):
+        cancel(backend, results.failed(result, TaskCancelled("It was discarded by a person.")))
+    return [row.pk for row in found]
+
+
+def cancel(backend: HybridBackend[Options], ended: TaskResult) -> None:
+    try:
+        backend.store.save_cancelled(ended)
+    except Exception as error:  # noqa: BLE001 - the row is gone, that is what counts
+        logger.warning("Result %s cannot be stored: %r", ended.id, error)
+    announcements.failed.send(type(backend), ended)
+
+
+def decoded(rows: "Iterable[OutboxTask]") -> Iterable[tuple[HybridBackend[Options], TaskResult]]:
+    """Yield the result of each row with its backend, where this code knows both."""
+    for row in rows:
+        try:
+            result = results.decode(row.message)
+            backend = hybrid_backend(result.backend)
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is no result to tell of
+            logger.warning("Task id=%s path=%s is not known here: %r", row.pk, row.task_path, error)
+            continue
+        yield backend, result

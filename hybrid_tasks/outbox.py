@@ -204,7 +204,13 @@ def sent_by(holder: str, lease: float) -> dict[str, Any]:
 def release(ids: Collection[str], holder: str) -> None:
     """Leave rows that `holder` has claimed, or sent in vain, to the relay."""
     ours = Q(claimed_by=holder, state=CLAIMED) | Q(claimed_by__startswith=holder, state=SENT)
-    rows(ids).filter(ours).update(state=WAITING, claimed_by="", available_at=Now())
+    rows(ids).filter(ours).update(
+        state=WAITING,
+        claimed_by="",
+        available_at=Now(),
+        # No broker has it: a long absence of one must not make the next lease long.
+        sends=Case(When(state=SENT, then=F("sends") - 1), default=F("sends")),
+    )
 
 
 def postpone(result: TaskResult, holder: str, delay: float) -> None:

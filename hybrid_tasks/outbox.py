@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, router, transaction
-from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Q, Value, When
+from django.db.models import (
+    Case,
+    DateTimeField,
+    ExpressionWrapper,
+    F,
+    PositiveIntegerField,
+    Q,
+    Value,
+    When,
+)
 from django.db.models.constants import OnConflict
 from django.db.models.functions import Now
 
@@ -209,7 +218,11 @@ def release(ids: Collection[str], holder: str) -> None:
         claimed_by="",
         available_at=Now(),
         # No broker has it: a long absence of one must not make the next lease long.
-        sends=Case(When(state=SENT, then=F("sends") - 1), default=F("sends")),
+        sends=Case(
+            When(state=SENT, then=F("sends") - 1),
+            default=F("sends"),
+            output_field=PositiveIntegerField(),
+        ),
     )
 
 

@@ -35,8 +35,8 @@ class OutboxTaskAdmin(OutboxColumns, OutboxModelAdmin):
     change_list_template = "hybrid_tasks/outbox_change_list.html"
     change_form_template = "hybrid_tasks/outbox_change_form.html"
     list_display = (
-        *("task_path", "state_shown", "backend", "queue_name", "attempts_shown"),
-        *("available", "created", "last_error"),
+        *("task_shown", "state_shown", "last_error", "attempts_shown", "available", "created"),
+        *("backend", "queue_name"),
     )
     list_filter = (
         StandingFilter,

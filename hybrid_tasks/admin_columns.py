@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import is_aware, localtime
 
@@ -54,6 +54,10 @@ class StandingFilter(admin.SimpleListFilter):
 class OutboxColumns:
     """The columns and fields that are not the model's own."""
 
+    @admin.display(description="task", ordering="task_path")
+    def task_shown(self, row: OutboxTask) -> SafeString:
+        return dotted(row.task_path)
+
     @admin.display(description="state", ordering="state")
     def state_shown(self, row: OutboxTask) -> SafeString:
         standing = row.standing
@@ -64,17 +68,17 @@ class OutboxColumns:
         return f"{row.attempts} of {row.max_attempts}"
 
     @admin.display(description="available", ordering="available_at")
-    def available(self, row: OutboxTask) -> str:
-        return f"{AVAILABLE[row.standing]} {moment(row.available_at)}"
+    def available(self, row: OutboxTask) -> SafeString:
+        return format_html("{} {}", AVAILABLE[row.standing], moment(row.available_at))
 
     @admin.display(description="created", ordering="created_at")
-    def created(self, row: OutboxTask) -> str:
+    def created(self, row: OutboxTask) -> SafeString:
         return moment(row.created_at)
 
     @admin.display(description="last error")
-    def last_error(self, row: OutboxTask) -> str:
+    def last_error(self, row: OutboxTask) -> SafeString | None:
         errors = errors_of(row)
-        return errors[-1][0].removeprefix("builtins.") if errors else ""
+        return dotted(errors[-1][0].removeprefix("builtins.")) if errors else None
 
     @admin.display(description="arguments")
     def arguments(self, row: OutboxTask) -> SafeString:
@@ -117,6 +121,11 @@ def errors_of(row: OutboxTask) -> list[tuple[str, str]]:
     return [(path, traceback) for path, traceback in content_of(row).get("errors") or ()]
 
 
+def dotted(path: str) -> SafeString:
+    """Return a path that a narrow column breaks at its dots."""
+    return format_html_join(SafeString(".<wbr>"), "{}", ((part,) for part in path.split(".")))
+
+
 def pretty(value: Any) -> SafeString:
     return block(json.dumps(value, indent=2, ensure_ascii=False))
 
@@ -125,6 +134,12 @@ def block(text: str) -> SafeString:
     return format_html('<pre class="outbox-text">{}</pre>', text)
 
 
-def moment(value: datetime) -> str:
+def moment(value: datetime) -> SafeString:
     """Return a time to the second, which is what leases are measured in."""
-    return date_format(localtime(value) if is_aware(value) else value, "Y-m-d H:i:s")
+    local = localtime(value) if is_aware(value) else value
+    return format_html(
+        '<time datetime="{}" class="outbox-moment"><span>{}</span> <span>{}</span></time>',
+        local.isoformat(timespec="seconds"),
+        date_format(local, "Y-m-d"),
+        date_format(local, "H:i:s"),
+    )

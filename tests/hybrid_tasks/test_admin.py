@@ -155,7 +155,7 @@ def test_list_tells_attempts_last_error_and_what_a_time_means(operator: Client) 
     content = text(operator.get(LIST))
     assert "2 of 5" in content
     assert ">ValueError<" in content
-    assert "due at 20" in content
+    assert "due at <time" in content
 
 
 def test_list_takes_as_few_queries_for_many_rows(
@@ -185,7 +185,7 @@ def test_page_shows_arguments_and_every_traceback_escaped(operator: Client) -> N
     for error in (f"{escaped} 0", f"{escaped} 1", escaped):
         assert f"ValueError: {error}\n</pre>" in content
     assert "<h3>3. builtins.ValueError</h3>" in content
-    assert all(part in content for part in ("web-3", "w1", "Dead letter", "failed at 20"))
+    assert all(part in content for part in ("web-3", "w1", "Dead letter", "failed at <time"))
 
 
 @pytest.mark.parametrize("message", [f"{EVIL} no JSON", f'["{EVIL}"]'])

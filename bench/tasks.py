@@ -28,3 +28,14 @@ async def wait_for_gate() -> None:
 @shared_task(ignore_result=True)
 def celery_noop() -> None:
     return None
+
+
+@task(durable=True)
+async def durable_noop(text: str) -> None:
+    return None
+
+
+@task(durable=True)
+async def durable_wait(text: str) -> None:
+    """Wait until the benchmark cancels it."""
+    await asyncio.get_running_loop().create_future()

@@ -214,7 +214,7 @@ def claimed_row(result: TaskResult, backend: HybridBackend[Options]) -> TaskResu
     """
     row = outbox.claim_delivered(result.id, writer.holder, backend.settings.lease)
     if row is None:
-        logger.info("Task id=%s path=%s is not free: not run now", result.id, result.task.module_path)
+        logger.info("Task id=%s is not free: not run now", result.id)
         raise Ignore
     writer.hold(row.pk, backend.settings.lease)
     kept = results.advance(results.decode(row.message), backend=result.backend)
@@ -236,7 +236,8 @@ def latest_state(result: TaskResult, store: ResultStore) -> TaskResult:
     if kept.attempts < result.attempts:
         return result
     if kept.is_finished:
-        logger.info("Task id=%s path=%s had ended: not run again", result.id, result.task.module_path)
+        path = result.task.module_path
+        logger.info("Task id=%s path=%s had ended: not run again", result.id, path)
         raise Ignore
     return kept
 

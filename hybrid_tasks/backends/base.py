@@ -114,7 +114,7 @@ class HybridBackend[O: Options](BaseTaskBackend):
         database = outbox.alias()
         if transaction.get_connection(database).in_atomic_block:
             outbox.insert([row])
-            transaction.on_commit(partial(self.proceed, row), using=database)
+            transaction.on_commit(partial(self.hold_and_proceed, row), using=database)
         else:
             writer.put(row, self.settings.outbox_timeout)
             self.proceed(row)
@@ -148,7 +148,6 @@ class HybridBackend[O: Options](BaseTaskBackend):
     def proceed(self, row: NewRow) -> None:
         """Send a task on its way whose row is committed; or leave it to the relay."""
         if row.holder:
-            writer.hold(row.result.id, row.lease)
             try:
                 self.dispatch(row.result)
             except (TaskQueueFull, BrokerUnavailable) as error:
@@ -157,6 +156,12 @@ class HybridBackend[O: Options](BaseTaskBackend):
         else:
             recorder.record(self.store, row.result)
             announcements.enqueued.send(type(self), row.result)
+
+    def hold_and_proceed(self, row: NewRow) -> None:
+        """See proceed(), for a row that the writer has not seen."""
+        if row.holder:
+            writer.hold(row.result.id, row.lease)
+        self.proceed(row)
 
     def get_result(self, result_id: str) -> TaskResult:
         """See Django's. Raises TaskResultDoesNotExist."""

@@ -185,8 +185,8 @@ async def adopt_for(backend: EventLoopBackend, worker: LoopWorker) -> None:
     """Take over, now and then, what others have left of a backend that has no overflow."""
     while True:
         try:
-            room = backend.settings.max_waiting - worker.runner.waiting
-            for result in await in_thread(then_close, partial(adopt, backend, max(0, min(room, ADOPTED)))):
+            room = max(0, min(ADOPTED, backend.settings.max_waiting - worker.runner.waiting))
+            for result in await in_thread(then_close, partial(adopt, backend, room)):
                 worker.submit(result)
         except RunnerClosed:
             return

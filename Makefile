@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage lint bench format clean
+.PHONY: help install run test faults coverage lint bench format clean
 
 PYTHON := .venv/bin/python
 
@@ -14,6 +14,9 @@ run: install ## Start the whole system; Ctrl-C stops it ("make run WEB_PORT=8001
 
 test: install ## Run the tests ("make test ARGS='-k smoke -x'" passes options to pytest)
 	@$(PYTHON) -m pytest $(ARGS)
+
+faults: install ## Break processes, brokers and databases on purpose and count what is lost
+	@$(PYTHON) -m pytest tests/faults -m "" $(ARGS)
 
 coverage: install ## Run the tests and report what of hybrid_tasks they never reach
 	@$(PYTHON) -m coverage erase

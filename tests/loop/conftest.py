@@ -1,122 +1,28 @@
-"""A small system of real processes: a broker of its own, web servers and Celery workers."""
+"""The fixtures of the small system of real processes."""
 
-import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-import redis
 
-from dev.broker import broker_command
-from tests.conftest import BIN, ROOT
-from tests.loop.ledger import Ledger
-from tests.processes import Process, free_port, port_is_open, wait_until
-
-type Options = Mapping[str, Any]
-type Env = Mapping[str, str]
-
-DJANGO = (sys.executable, "-m", "django")
+from tests.loop.system import System, migrate
 
 
-class Web:
-    """A web server."""
-
-    def __init__(self, port: int, process: Process) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.process = process
-
-    def get(self, path: str, **query: Any) -> Any:
-        """Return the JSON that the server answers."""
-        response = httpx.get(f"{self.url}/{path}", params=query, timeout=120)
-        assert response.status_code == 200, f"{response.text}\n{self.process.output()}"
-        return response.json()
-
-    def enqueue(self, n: int, **query: Any) -> list[str]:
-        """Enqueue `n` tasks in one request; return their ids."""
-        ids: list[str] = self.get("enqueue", n=n, **query)["ids"]
-        return ids
-
-    def statuses(self, ids: list[str]) -> dict[str, int]:
-        """Return how many of the tasks are in which state, as the server tells."""
-        response = httpx.post(f"{self.url}/statuses", json=ids, timeout=60)
-        counts: dict[str, int] = response.json()
-        return counts
-
-
-class System:
-    """The processes of one test, all ended with it, and the ledger that they write.
-
-    Its broker is not the session's: what another test left in a queue must not run here, and it can
-    be stopped.
-    """
-
-    def __init__(self, directory: Path, processes: ExitStack) -> None:
-        self.directory = directory
-        self.ledger = Ledger(directory / "ledger")
-        self._processes = processes
-        self._count = 0
-        port = free_port()
-        self.broker = self.start(broker_command(port, str(directory)))
-        wait_until(lambda: port_is_open(port), "the broker listens")
-        self.env = {
-            "DJANGO_SETTINGS_MODULE": "tests.loop.settings",
-            "PYTHONPATH": str(ROOT),
-            "PYTHONUNBUFFERED": "1",
-            "BROKER_URL": f"redis://127.0.0.1:{port}",
-            "LEDGER": str(self.ledger.path),
-            "DATABASE_PATH": str(directory / "db.sqlite3"),
-            "LOOP_OPTIONS": "{}",
-        }
-
-    def start(self, command: Sequence[str], env: Env | None = None) -> Process:
-        self._count += 1
-        log = self.directory / f"{self._count}.log"
-        return self._processes.enter_context(Process(command, env or {}, log))
-
-    def web(
-        self,
-        options: Options,
-        command: Sequence[str] = (str(BIN / "uvicorn"), "tests.loop.asgi:application"),
-        port_option: str = "--port={port}",
-        ready: str = "Application startup complete",
-        ready_times: int = 1,
-    ) -> Web:
-        """Start a web server, uvicorn unless told otherwise, and wait until it is `ready`."""
-        port = free_port()
-        env = self.env | {"LOOP_OPTIONS": json.dumps(options)}
-        process = self.start([*command, port_option.format(port=port)], env)
-        process.wait_for(ready, ready_times)
-        return Web(port, process)
-
-    def worker(self, *more: str, **env: str) -> Process:
-        """Start a Celery worker in which tasks take no time; wait until it is ready."""
-        celery = (str(BIN / "celery"), "--app", "tests.loop.celery_app")
-        command = [*celery, "worker", "--loglevel", "INFO", *more]
-        process = self.start(command, self.env | {"SECONDS_SCALE": "0"} | env)
-        process.wait_for(" ready.")
-        return process
-
-    def manage(self, options: Options, *command: str) -> str:
-        """Run a management command to its end; return its output."""
-        env = self.env | {"LOOP_OPTIONS": json.dumps(options)}
-        process = self.start([*DJANGO, *command], env)
-        assert process.popen.wait(timeout=60) == 0, process.output()
-        return process.output()
-
-    def queued_ids(self) -> list[str]:
-        """Return the ids of the tasks that wait in the broker."""
-        with redis.Redis.from_url(self.env["BROKER_URL"]) as client:
-            queues = list(client.scan_iter("default*", _type="list"))
-            messages = [message for key in queues for message in client.lrange(key, 0, -1)]
-        return [json.loads(message)["headers"]["id"] for message in messages]
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables, to be copied."""
+    directory = tmp_path_factory.mktemp("loop")
+    path = directory / "db.sqlite3"
+    migrate(System.settings, f"sqlite:///{path}", directory / "migrate.log")
+    return path
 
 
 @pytest.fixture
-def system(tmp_path: Path) -> Iterator[System]:
-    """A broker, and what the test starts beside it."""
+def system(tmp_path: Path, migrated: Path) -> Iterator[System]:
+    """A broker, a database, and what the test starts beside them."""
+    database = tmp_path / "db.sqlite3"
+    shutil.copyfile(migrated, database)
     with ExitStack() as processes:
-        yield System(tmp_path, processes)
+        yield System(tmp_path, processes, f"sqlite:///{database}")

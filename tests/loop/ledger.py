@@ -30,6 +30,11 @@ class Ledger:
         self.path = path
         path.touch()
 
+    def note(self, what: str, task_id: str, who: str) -> None:
+        """Append a line of the test itself."""
+        with self.path.open("a") as file:
+            file.write(f"{what} {task_id} {who}\n")
+
     def count(self, what: str) -> int:
         return (b"\n" + self.path.read_bytes()).count(f"\n{what} ".encode())
 

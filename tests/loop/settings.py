@@ -3,13 +3,20 @@
 import json
 import os
 
+from environs import Env
+
+env = Env()
+
 SECRET_KEY = "only-for-tests"
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "tests.loop.urls"
 INSTALLED_APPS = ["django.contrib.contenttypes", "hybrid_tasks", "tests.loop"]
-DATABASES = {
-    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["DATABASE_PATH"]}
-}
+DATABASES = {"default": env.dj_db_url("DATABASE_URL")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        "transaction_mode": "IMMEDIATE",
+    }
 TIME_ZONE = "UTC"
 
 BROKER_URL = os.environ["BROKER_URL"]

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.loop.conftest import DJANGO, System, Web
+from tests.loop.system import DJANGO, System, Web
 
 WORKER = ("--pool", "threads", "--concurrency", "2")
 OVERFLOWS = pytest.mark.parametrize("overflow", ["celery", None])

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.conftest import BIN
-from tests.loop.conftest import System, Web
+from tests.loop.system import System, Web
 
 APPLICATION = "tests.loop.asgi:application"
 

@@ -5,7 +5,7 @@ import signal
 import httpx
 import pytest
 
-from tests.loop.conftest import System
+from tests.loop.system import System
 from tests.processes import wait_until
 
 THREADS = ("--pool", "threads", "--concurrency", "2")

@@ -1,0 +1,90 @@
+"""Fixtures of the fault suite, and the table that it prints at its end."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.faults.counting import Counts, table
+from tests.faults.databases import PostgreSQL, SQLite, address, create
+from tests.faults.system import FaultSystem
+from tests.loop.system import migrate
+from tests.postgres import Postgres, running_postgres
+
+COUNTS = pytest.StashKey[list[Counts]]()
+
+type Report = Callable[[str, FaultSystem, float], Counts]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[COUNTS] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counts = terminalreporter.config.stash[COUNTS]
+    if counts:
+        terminalreporter.section("durable tasks under faults")
+        for line in table(counts):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables, to be copied."""
+    directory = tmp_path_factory.mktemp("faults")
+    path = directory / "db.sqlite3"
+    migrate(FaultSystem.settings, f"sqlite:///{path}", directory / "migrate.log")
+    return path
+
+
+@pytest.fixture(scope="session")
+def breakable_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server with a migrated database to copy, which tests may restart."""
+    directory = tmp_path_factory.mktemp("postgres")
+    with running_postgres(directory) as server:
+        create(server, f"CREATE DATABASE {PostgreSQL.template}")
+        migrate(
+            FaultSystem.settings, address(server, PostgreSQL.template), directory / "migrate.log"
+        )
+        yield server
+
+
+@pytest.fixture
+def on_sqlite(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FaultSystem]:
+    """A system whose outbox is in SQLite."""
+    with ExitStack() as processes:
+        yield FaultSystem(tmp_path, processes, SQLite(sqlite_template, tmp_path))
+
+
+@pytest.fixture
+def on_postgres(tmp_path: Path, breakable_postgres: Postgres) -> Iterator[FaultSystem]:
+    """A system whose outbox is in PostgreSQL."""
+    with ExitStack() as processes:
+        yield FaultSystem(tmp_path, processes, PostgreSQL(breakable_postgres))
+
+
+@pytest.fixture
+def on_either(request: pytest.FixtureRequest) -> FaultSystem:
+    """One of the two, as the test is parametrised."""
+    system: FaultSystem = request.getfixturevalue(request.param)
+    return system
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Report:
+    """Check what a scenario has left and put its counts into the table.
+
+    `report(fault, system, seconds)`: the seconds are those from the end of the fault to the end of
+    all work.
+    """
+
+    def add(fault: str, system: FaultSystem, seconds: float) -> Counts:
+        counts = system.counts(fault, seconds)
+        request.config.stash[COUNTS].append(counts)
+        system.verify()
+        return counts
+
+    return add

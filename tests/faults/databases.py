@@ -1,0 +1,84 @@
+"""The databases of the fault suite, as a test looks into them and prepares them."""
+
+import shutil
+import sqlite3
+from abc import ABC, abstractmethod
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from tests.postgres import Postgres
+
+OUTBOX = "SELECT id, state, attempts, max_attempts FROM hybrid_tasks_outboxtask"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the outbox holds of a task."""
+
+    id: str
+    state: str
+    attempts: int
+    max_attempts: int
+
+    @property
+    def dead(self) -> bool:
+        return self.state == "DEAD"
+
+
+class Database(ABC):
+    """One database with the tables of the fault project, for one test."""
+
+    name: str
+    url: str
+
+    @abstractmethod
+    def rows(self) -> list[Row]:
+        """Return what is in the outbox."""
+
+
+class SQLite(Database):
+    """A copy of the file `template`."""
+
+    name = "SQLite"
+
+    def __init__(self, template: Path, directory: Path) -> None:
+        self.path = directory / "db.sqlite3"
+        shutil.copyfile(template, self.path)
+        self.url = f"sqlite:///{self.path}"
+
+    def rows(self) -> list[Row]:
+        with closing(sqlite3.connect(self.path, timeout=30)) as connection:
+            return [Row(*found) for found in connection.execute(OUTBOX)]
+
+
+class PostgreSQL(Database):
+    """A copy of the server's database `template`."""
+
+    name = "PostgreSQL"
+    template = "faults"
+    _numbers = count()
+
+    def __init__(self, server: Postgres) -> None:
+        self.server = server
+        name = f"faults_{next(self._numbers)}"
+        create(server, f"CREATE DATABASE {name} TEMPLATE {self.template}")
+        self.url = address(server, name)
+
+    def rows(self) -> list[Row]:
+        with psycopg.connect(self.url) as connection:
+            return [Row(*found) for found in connection.execute(OUTBOX)]
+
+
+def address(server: Postgres, name: str) -> str:
+    """Return the URL of another database of the server."""
+    return f"{server.url.rpartition('/')[0]}/{name}"
+
+
+def create(server: Postgres, statement: str) -> None:
+    """Execute a statement that no transaction may hold."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(statement.encode())

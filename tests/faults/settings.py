@@ -1,0 +1,18 @@
+"""Settings of the project whose processes, broker and database the fault suite breaks."""
+
+from datetime import UTC, datetime, timedelta
+
+import time_machine
+
+from tests.loop.settings import *  # noqa: F403
+from tests.loop.settings import INSTALLED_APPS, TASKS, env
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.faults"]
+ROOT_URLCONF = "tests.faults.urls"
+
+for backend in TASKS.values():
+    backend["OPTIONS"] = {"lease": 5.0, **backend["OPTIONS"]}
+
+if hours_ahead := env.int("CLOCK_HOURS", 0):
+    wrong = datetime.now(UTC) + timedelta(hours=hours_ahead)
+    time_machine.travel(wrong, tick=True).start()

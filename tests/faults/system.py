@@ -1,0 +1,174 @@
+"""The system whose parts the fault suite breaks, and the load that is on it meanwhile."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import psutil
+import redis
+
+from tests.faults.counting import Counts, count, verify
+from tests.faults.databases import Database, Row
+from tests.faults.journal import History, Line, circumstances, histories
+from tests.loop.system import DJANGO, System, Web
+from tests.processes import PATIENCE, Process, wait_until
+
+LEASE = 5.0  # as the settings have it
+LOOP = {"overflow": "celery", "drain_timeout": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request to enqueue was answered, and after how many seconds."""
+
+    ids: list[str]
+    refused: int
+    slowest: float
+    seconds: float
+
+
+def accept(web: Web, n: int, **query: Any) -> Answer:
+    """Ask a server to enqueue `n` tasks at once; see the view for `query`."""
+    began = time.monotonic()
+    answer = web.get("accept", n=n, **query)
+    return Answer(**answer, seconds=time.monotonic() - began)
+
+
+class FaultSystem(System):
+    """Adds relays, a database that can be looked into, and the counting."""
+
+    settings = "tests.faults.settings"
+
+    def __init__(self, directory: Path, processes: ExitStack, database: Database) -> None:
+        super().__init__(directory, processes, database.url)
+        self.database = database
+        self.env |= {"LOOP_OPTIONS": json.dumps(LOOP)}  # of the relays and workers
+
+    def web(self, *args: Any, **options: Any) -> Web:
+        return super().web({**LOOP, **options}, *args)
+
+    def prefork(self, **env: str) -> Process:
+        """Start a Celery worker with two processes."""
+        return self.worker("--concurrency", "2", **env)
+
+    def relay(self, **env: str) -> Process:
+        """Start a relay that looks into the outbox every second."""
+        command = [*DJANGO, "relay_outbox", "--interval", "1"]
+        relay = self.start(command, self.env | env)
+        relay.wait_for("Relaying")
+        return relay
+
+    # --- Faults ----------------------------------------------------------------------------------
+
+    def kill(self, process: Process) -> None:
+        """Kill a process and its children with -9."""
+        main = psutil.Process(process.pid)
+        for one in [main, *main.children(recursive=True)]:
+            self.note_kill(one.pid)
+        process.kill()
+
+    def kill_child(self, process: Process) -> None:
+        """Kill with -9 one child of a worker."""
+        child = psutil.Process(process.pid).children()[0]
+        self.note_kill(child.pid)
+        child.kill()
+
+    def note_kill(self, pid: int) -> None:
+        self.ledger.note("kill", str(pid), circumstances("-"))
+
+    def hang_broker(self) -> None:
+        self.broker.popen.send_signal(signal.SIGSTOP)
+
+    def wake_broker(self) -> None:
+        self.broker.popen.send_signal(signal.SIGCONT)
+
+    def empty_broker(self) -> None:
+        """Remove what a broker that was killed has kept."""
+        for path in (self.directory / "appendonlydir").iterdir():
+            path.unlink()
+
+    def clear_cache(self) -> None:
+        with redis.Redis.from_url(f"{self.env['BROKER_URL']}/1") as client:
+            client.flushdb()
+
+    # --- What has happened -----------------------------------------------------------------------
+
+    def histories(self) -> dict[str, History]:
+        return histories(map(Line.parse, self.ledger.path.read_text().splitlines()))
+
+    def rows(self) -> list[Row]:
+        return self.database.rows()
+
+    def settled(self) -> bool:
+        return all(row.dead for row in self.rows())
+
+    def wait_settled(self, since: float, seconds: float = PATIENCE) -> float:
+        """Wait until the outbox holds dead letters only; return the seconds since `since`."""
+        wait_until(self.settled, "the outbox holds dead letters only", seconds, pause=0.2)
+        return time.monotonic() - since
+
+    def counts(self, scenario: str, seconds: float) -> Counts:
+        return count(
+            scenario,
+            self.database.name,
+            self.histories(),
+            self.rows(),
+            refused=self.ledger.count("refuse"),
+            seconds=seconds,
+        )
+
+    def verify(self) -> None:
+        """Fail unless every promise was kept."""
+        verify(self.histories(), self.rows())
+
+
+class Load:
+    """Requests from several threads, until the block is left; servers may die meanwhile.
+
+    Arguments:
+        choose: gives the server that the next request goes to.
+        n: tasks in each request.
+        threads: requests at once.
+        pause: seconds between two requests of a thread.
+        query: for the view.
+    """
+
+    def __init__(
+        self,
+        choose: Callable[[], Web],
+        n: int,
+        *,
+        threads: int = 4,
+        pause: float = 0.0,
+        **query: Any,
+    ) -> None:
+        self.choose = choose
+        self.n = n
+        self.pause = pause
+        self.query = query
+        self.answers: list[Answer] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._send) for _ in range(threads)]
+
+    def _send(self) -> None:
+        while not self._stop.is_set():
+            with suppress(httpx.TransportError):  # the server was killed
+                self.answers.append(accept(self.choose(), self.n, **self.query))
+            self._stop.wait(self.pause)
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()

@@ -1,0 +1,81 @@
+"""A broker that is not there, hangs, or comes back with all or nothing of what it had."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.conftest import Report
+from tests.faults.system import FaultSystem, accept
+from tests.loop.system import Web
+
+REQUEST_SECONDS = 2.0  # that a request may take, whatever the broker does
+HUNG_SECONDS = 20.0
+
+
+def accept_meanwhile(web: Web) -> None:
+    """Enqueue tasks of all kinds, for both backends, while something is wrong with the broker."""
+    answers = [
+        accept(web, 40, tasks="again,once,plain,again", backend=backend)
+        for _ in range(5)
+        for backend in ("default", "celery")
+    ]
+    assert [answer.refused for answer in answers] == [0] * len(answers)
+    assert max(answer.seconds for answer in answers) < REQUEST_SECONDS
+
+
+def survive(
+    system: FaultSystem, break_it: Callable[[], None], mend_it: Callable[[], None]
+) -> float:
+    """Break the broker while it holds tasks; return the seconds from its return to the last end."""
+    web = system.web()
+    system.relay()
+    system.prefork()
+    accept(web, 200, backend="celery")
+    system.ledger.wait_for("end", 20)
+    assert len(system.queued_ids()) > 20
+    break_it()
+    accept_meanwhile(web)
+    mend_it()
+    returned = time.monotonic()
+    return system.wait_settled(returned)
+
+
+def test_a_broker_that_comes_back_empty(on_postgres: FaultSystem, report: Report) -> None:
+    def mend() -> None:
+        on_postgres.empty_broker()
+        on_postgres.start_broker()
+
+    seconds = survive(on_postgres, lambda: on_postgres.kill(on_postgres.broker), mend)
+    report("broker killed, restarted empty", on_postgres, seconds)
+
+
+@pytest.mark.slow_fault
+def test_a_broker_that_comes_back_with_its_file(on_sqlite: FaultSystem, report: Report) -> None:
+    kill = on_sqlite.broker
+    seconds = survive(on_sqlite, lambda: on_sqlite.kill(kill), on_sqlite.start_broker)
+    report("broker killed, restarted", on_sqlite, seconds)
+
+
+@pytest.mark.slow_fault
+def test_a_broker_that_hangs(on_postgres: FaultSystem, report: Report) -> None:
+    def mend() -> None:
+        time.sleep(HUNG_SECONDS)
+        on_postgres.wake_broker()
+
+    report(
+        "broker hangs for 20 s", on_postgres, survive(on_postgres, on_postgres.hang_broker, mend)
+    )
+
+
+@pytest.mark.slow_fault
+def test_a_broker_that_was_never_there(on_sqlite: FaultSystem, report: Report) -> None:
+    on_sqlite.kill(on_sqlite.broker)
+    web = on_sqlite.web()
+    on_sqlite.relay()
+    accept_meanwhile(web)
+    accept(web, 200)
+    on_sqlite.start_broker()
+    returned = time.monotonic()
+    on_sqlite.prefork()
+    report("broker refuses", on_sqlite, on_sqlite.wait_settled(returned))

@@ -1,0 +1,33 @@
+"""The cache of results, which nothing that is durable depends on."""
+
+import time
+from collections import Counter
+
+import httpx
+
+from tests.faults.conftest import Report
+from tests.faults.system import FaultSystem, accept
+from tests.loop.system import Web
+from tests.processes import wait_until
+
+
+def look_up(web: Web, ids: list[str]) -> Counter[str]:
+    """Return what the server tells of these tasks."""
+    return Counter(httpx.post(f"{web.url}/look_up", json=ids, timeout=60).json())
+
+
+def test_the_cache_is_emptied(on_sqlite: FaultSystem, report: Report) -> None:
+    web = on_sqlite.web()
+    on_sqlite.relay()
+    on_sqlite.prefork()
+    ids = accept(web, 400, seconds=0.5).ids
+    ids += accept(web, 200, backend="celery").ids
+    on_sqlite.ledger.wait_for("end", 50)
+    on_sqlite.clear_cache()
+    cleared = time.monotonic()
+    counts = report("result cache emptied", on_sqlite, on_sqlite.wait_settled(cleared))
+    assert (counts.effects, counts.repeated, counts.dead) == (600, 0, 0)
+
+    wait_until(lambda: look_up(web, ids)["SUCCESSFUL"] > 400, "the later results are known")
+    on_sqlite.clear_cache()
+    assert look_up(web, ids) == {"unknown": 600}

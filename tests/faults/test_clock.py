@@ -1,0 +1,43 @@
+"""A process whose clock is an hour wrong."""
+
+import time
+
+import pytest
+
+from tests.faults.conftest import Report
+from tests.faults.system import LEASE, FaultSystem, accept
+
+either = pytest.mark.parametrize(
+    ("on_either", "hours"),
+    [
+        ("on_postgres", 1),
+        pytest.param("on_postgres", -1, marks=pytest.mark.slow_fault),
+        pytest.param("on_sqlite", 1, marks=pytest.mark.slow_fault),
+    ],
+    indirect=["on_either"],
+)
+
+
+@either
+def test_leases_end_by_the_clock_of_the_database(
+    on_either: FaultSystem, hours: int, report: Report
+) -> None:
+    wrong = {"CLOCK_HOURS": str(hours)}
+    on_either.relay()
+    on_either.relay(**wrong)
+    on_either.prefork()
+    on_either.env |= wrong
+    web = on_either.web(max_running=250)
+    accept(web, 500, seconds=LEASE * 1.2)
+    on_either.ledger.wait_for("end", 400)
+    # Nothing was taken from a process that lived, though it ran it for longer than a lease.
+    assert on_either.ledger.count("start") <= 500
+    accept(web, 50, tasks="again", seconds=60)
+    on_either.ledger.wait_for("start", 550)
+    on_either.kill(web.process)
+    killed = time.monotonic()
+    counts = report(
+        f"clock of web and relay {hours:+} h", on_either, on_either.wait_settled(killed)
+    )
+    assert counts.repeated == 50
+    assert counts.dead == 0

@@ -1,0 +1,54 @@
+"""Everything that runs tasks is killed at random, for a minute."""
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.conftest import Report
+from tests.faults.system import FaultSystem, Load
+from tests.loop.system import Web
+from tests.processes import Process
+
+SEED = 20_240
+MINUTE = 60.0
+PAUSE = (1.0, 3.0)  # seconds between a start and the next kill
+
+
+class Fleet:
+    """Two web processes, two workers and two relays, of which any can be replaced."""
+
+    def __init__(self, system: FaultSystem) -> None:
+        self.system = system
+        self.webs = [system.web(), system.web()]
+        self.others: list[tuple[Callable[[], Process], Process]] = [
+            (start, start()) for start in (system.prefork, system.relay) for _ in range(2)
+        ]
+
+    def any_web(self) -> Web:
+        return random.choice(self.webs)  # noqa: S311 - which one does not matter
+
+    def replace(self, number: int) -> None:
+        """Kill one process and start another like it."""
+        if number < len(self.webs):
+            self.system.kill(self.webs[number].process)
+            self.webs[number] = self.system.web()
+        else:
+            start, process = self.others[number - len(self.webs)]
+            self.system.kill(process)
+            self.others[number - len(self.webs)] = (start, start())
+
+
+@pytest.mark.slow_fault
+@pytest.mark.parametrize("on_either", ["on_sqlite", "on_postgres"], indirect=True)
+def test_everything_is_killed_at_random(on_either: FaultSystem, report: Report) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - the same kills in every run
+    fleet = Fleet(on_either)
+    ends = time.monotonic() + MINUTE
+    with Load(fleet.any_web, n=10, threads=2, pause=0.5, seconds=0.3):
+        while time.monotonic() < ends:
+            time.sleep(chance.uniform(*PAUSE))
+            fleet.replace(chance.randrange(6))
+    seconds = on_either.wait_settled(time.monotonic())
+    report("a minute of random kills", on_either, seconds)

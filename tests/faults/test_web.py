@@ -1,0 +1,67 @@
+"""Web processes that are killed, or stopped too quickly to end their work."""
+
+import signal
+import time
+
+import pytest
+
+from tests.faults.conftest import Report
+from tests.faults.system import FaultSystem, Load, accept
+from tests.processes import wait_until
+
+KINDS = "again,once"
+
+
+def kill_under_load(system: FaultSystem) -> float:
+    """Kill a web process while requests come in; return when it was killed."""
+    web = system.web()
+    with Load(lambda: web, n=50, seconds=0.2, tasks=KINDS):
+        wait_until(
+            lambda: system.ledger.count("accept") >= 600 and system.ledger.count("end") >= 50,
+            "many tasks wait, run and have ended",
+        )
+        system.kill(web.process)
+        killed = time.monotonic()
+    assert system.ledger.count("end") < system.ledger.count("accept") - 100
+    return killed
+
+
+def test_a_killed_web_process_is_not_needed_any_more(
+    on_postgres: FaultSystem, report: Report
+) -> None:
+    on_postgres.relay()
+    on_postgres.prefork()
+    killed = kill_under_load(on_postgres)
+    seconds = on_postgres.wait_settled(killed)
+    report("web killed, relay and worker left", on_postgres, seconds)
+
+
+@pytest.mark.slow_fault
+def test_a_killed_web_process_is_started_again(on_sqlite: FaultSystem, report: Report) -> None:
+    on_sqlite.relay()
+    on_sqlite.prefork()
+    killed = kill_under_load(on_sqlite)
+    accept(on_sqlite.web(), 50, tasks=KINDS)
+    seconds = on_sqlite.wait_settled(killed)
+    report("web killed, started again", on_sqlite, seconds)
+
+
+def test_a_web_process_is_stopped_at_once_while_the_broker_is_away(
+    on_postgres: FaultSystem, report: Report
+) -> None:
+    web = on_postgres.web(drain_timeout=0.5, max_running=40)
+    answer = accept(web, 500, seconds=60)
+    on_postgres.ledger.wait_for("start", 40)
+    on_postgres.kill(on_postgres.broker)
+    assert web.process.stop() == -signal.SIGTERM
+    assert {row.id for row in on_postgres.rows()} == set(answer.ids)
+    assert on_postgres.ledger.count("cut") == 40
+
+    on_postgres.start_broker()
+    returned = time.monotonic()
+    on_postgres.relay()
+    on_postgres.prefork()
+    seconds = on_postgres.wait_settled(returned)
+    counts = report("SIGTERM without time or broker", on_postgres, seconds)
+    # Of those that ran each second one may run only once.
+    assert (counts.repeated, counts.dead) == (20, 20)

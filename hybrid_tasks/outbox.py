@@ -134,8 +134,9 @@ def insert(new: Iterable[NewRow]) -> None:
     quoted = map(connection.ops.quote_name, (*COLUMNS, "available_at"))
     table = connection.ops.quote_name(model()._meta.db_table)
     # When a commit's answer was lost, the rows are there already.
+    insert_into = connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
     ignore = connection.ops.on_conflict_suffix_sql([], OnConflict.IGNORE, [], [])
-    into = f"INSERT INTO {table} ({', '.join(quoted)}) VALUES"
+    into = f"{insert_into} {table} ({', '.join(quoted)}) VALUES"
     size = (connection.features.max_query_params or MANY_PARAMS) // (len(COLUMNS) + 1)
     with connection.cursor() as cursor:
         for first in range(0, len(rows), size):

@@ -1,0 +1,120 @@
+"""Who may run a task: claims, attempts and leases."""
+
+import pytest
+
+from hybrid_tasks import outbox
+from hybrid_tasks.outbox import start_held
+from tests.hybrid_tasks import tasks
+from tests.hybrid_tasks.outbox.rows import (
+    ALL,
+    LEASE,
+    InState,
+    State,
+    about,
+    add,
+    change,
+    expire,
+    is_claimed,
+    is_dead,
+    is_scheduled,
+    is_sent,
+    row,
+    waits,
+)
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def test_an_attempt_is_counted_for_what_is_held_and_the_lease_is_new() -> None:
+    ours, others = add("me"), add("you")
+    expire(ours.id)
+    assert start_held({ours.id, others.id}, "me", LEASE) == {ours.id}
+    assert (row(ours.id).attempts, row(others.id).attempts) == (1, 0)
+    assert about(ours.id, LEASE)
+
+
+@pytest.mark.parametrize("lose", ALL)
+def test_no_attempt_is_counted_for_what_is_lost(lose: InState) -> None:
+    result = add("me")
+    lose(result.id)
+    assert start_held({result.id}, "me", LEASE) == set()
+    assert row(result.id).attempts == 0
+
+
+def test_what_is_gone_cannot_be_started() -> None:
+    assert start_held({"unknown"}, "me", LEASE) == set()
+
+
+@pytest.mark.parametrize("state", ALL)
+def test_a_delivered_task_is_claimed_if_it_is_free(state: InState) -> None:
+    result = add(task=tasks.succeed_at)
+    state(result.id)
+    before = row(result.id)
+    won = outbox.claim_delivered(result.id, "me", LEASE)
+    if state in (is_scheduled, is_claimed, is_dead):
+        assert won is None
+        assert vars(row(result.id)).items() >= {
+            ("state", before.state),
+            ("claimed_by", before.claimed_by),
+            ("attempts", 0),
+            ("available_at", before.available_at),
+        }
+    else:
+        assert won is not None
+        assert (won.state, won.claimed_by, won.attempts) == (State.CLAIMED, "me", 1)
+        assert about(result.id, LEASE)
+
+
+def test_a_second_delivery_gets_nothing() -> None:
+    result = add(task=tasks.succeed_at)
+    is_sent(result.id)
+    assert outbox.claim_delivered(result.id, "me", LEASE)
+    assert outbox.claim_delivered(result.id, "you", LEASE) is None
+    assert outbox.claim_delivered(result.id, "me", LEASE) is None
+    assert row(result.id).attempts == 1
+
+
+@pytest.mark.parametrize("state", [waits, is_sent])
+def test_a_delivered_task_without_attempts_left_is_not_claimed(state: InState) -> None:
+    result = add(task=tasks.succeed_at)
+    state(result.id)
+    change(result.id, attempts=3)
+    assert outbox.claim_delivered(result.id, "me", LEASE) is None
+    assert row(result.id).attempts == 3
+
+
+def test_the_last_attempt_can_be_claimed() -> None:
+    result = add(task=tasks.succeed_at)
+    change(result.id, attempts=2)
+    assert outbox.claim_delivered(result.id, "me", LEASE) is not None
+
+
+def test_a_delivered_task_whose_row_is_gone_is_not_claimed() -> None:
+    assert outbox.claim_delivered("unknown", "me", LEASE) is None
+
+
+def test_a_lease_that_ran_out_goes_to_who_asks_first() -> None:
+    result = add("dead process", task=tasks.succeed_at)
+    assert outbox.claim_delivered(result.id, "me", LEASE) is None
+    expire(result.id)
+    assert outbox.claim_delivered(result.id, "me", LEASE) is not None
+    assert outbox.claim_delivered(result.id, "you", LEASE) is None
+    assert start_held({result.id}, "dead process", LEASE) == set()
+
+
+def test_renewing_is_for_all_that_is_held_and_nothing_else() -> None:
+    one, other, strange, sent = add("me"), add("me"), add("you"), add("me")
+    expire(one.id, other.id, strange.id)
+    change(sent.id, state=State.SENT, available_at=outbox.after(-1))
+    assert outbox.renew("me", LEASE) == 2
+    assert about(one.id, LEASE)
+    assert about(other.id, LEASE)
+    assert {found.pk for found in outbox.rows().due()} == {strange.id, sent.id}
+    assert outbox.held_by("me") == {one.id, other.id}
+
+
+def test_rows_pass_to_another_name_of_their_holder() -> None:
+    ours, others = add("me:1"), add("you")
+    outbox.pass_on([ours.id, others.id], "me:1", "me")
+    assert outbox.held_by("me") == {ours.id}
+    assert outbox.held_by("you") == {others.id}

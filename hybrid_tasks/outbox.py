@@ -165,7 +165,7 @@ def claim_delivered(task_id: str, holder: str, lease: float) -> "OutboxTask | No
     won = (
         rows([task_id])
         .filter(free, attempts__lt=F("max_attempts"))
-        .update(**claimed_by(holder, lease), attempts=F("attempts") + 1)
+        .update(**claimed_by(holder, lease), attempts=F("attempts") + 1, sends=0)
     )
     return rows([task_id]).filter(claimed_by=holder).first() if won else None
 

@@ -13,14 +13,14 @@ from hybrid_tasks import announcements, outbox, results
 from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.options import Options
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.results import ResultStore, TaskResult
 
 if TYPE_CHECKING:
     from hybrid_tasks.models import OutboxTask
 
 logger = logging.getLogger("hybrid_tasks")
 
-BATCH = 500  # rows that one transaction changes
+BATCH = 100  # rows that one transaction changes: others wait for it meanwhile
 
 
 def retry(ids: Collection[str]) -> list[str]:
@@ -39,16 +39,19 @@ def retry_batch(ids: Collection[str]) -> list[str]:
         outbox.hasten([row.pk for row in found])
         outbox.revive(dead)
         # Before the commit: no worker can have stored anything newer yet.
-        for backend, result in decoded(outbox.rows(dead)):
-            store(backend, result)
+        store(decoded(outbox.rows(dead)))
     return [row.pk for row in found]
 
 
-def store(backend: HybridBackend[Options], result: TaskResult) -> None:
-    try:
-        backend.store.save([result])
-    except Exception as error:  # noqa: BLE001 - a cache that is away must not stop the retry
-        logger.warning("Result %s cannot be stored: %r", result.id, error)
+def store(revived: Iterable[tuple[HybridBackend[Options], TaskResult]]) -> None:
+    by_store: dict[ResultStore, list[TaskResult]] = {}
+    for backend, result in revived:
+        by_store.setdefault(backend.store, []).append(result)
+    for one, ready in by_store.items():
+        try:
+            one.save(ready)
+        except Exception as error:  # noqa: BLE001 - a cache that is away must not stop the retry
+            logger.warning("%d results cannot be stored: %r", len(ready), error)
 
 
 def discard(ids: Collection[str]) -> list[str]:

@@ -1,5 +1,7 @@
 """The outbox in Django's admin, as a browser gets it."""
 
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from django.urls import path
 from hybrid_tasks import admin_operations, interventions, outbox, results
 from hybrid_tasks.admin import OutboxTaskAdmin
 from hybrid_tasks.models import OutboxTask
+from tests.conftest import ROOT
 from tests.hybrid_tasks import tasks
 
 pytestmark = pytest.mark.django_db
@@ -444,3 +447,37 @@ def test_warning_appears_in_a_projects_own_admin(operator: Client) -> None:
     add(State.DEAD)
     assert '"/office/hybrid_tasks/outboxtask/?standing=dead"' in text(operator.get("/office/"))
     assert f'"{LIST}?standing=dead"' in text(operator.get(INDEX))
+
+
+# --- Without Celery ------------------------------------------------------------------------------
+
+LOAD = """
+import sys
+import django
+from django.conf import settings
+
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+        "django.contrib.messages",
+        "django.contrib.admin",
+        "hybrid_tasks",
+    ],
+    TASKS={"default": {"BACKEND": "hybrid_tasks.backends.eventloop.EventLoopBackend"}},
+)
+django.setup()
+from django.contrib import admin
+
+assert any(model.__name__ == "OutboxTask" for model in admin.site._registry)
+print([name for name in ("celery", "kombu") if name in sys.modules])
+"""
+
+
+def test_admin_loads_without_celery() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[]\n", done.stderr

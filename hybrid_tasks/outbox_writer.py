@@ -6,6 +6,7 @@ the cost of a commit, and a lone one does not wait for others (group commit, as 
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import threading
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections
+from django.db import DatabaseError, Error, InterfaceError, OperationalError, connections
 
 from hybrid_tasks import outbox
 from hybrid_tasks.batches import at_exit
@@ -157,9 +158,12 @@ class OutboxWriter:
     def hold(self, task_id: str, lease: float) -> None:
         """Renew the lease of a row that this process has claimed, until the row is let go."""
         with self._lock:
+            sooner = lease < min(self._held.values(), default=math.inf)
             if not self._held:
                 self._renewed = time.monotonic()
             self._held[task_id] = lease
+        if sooner:
+            self._wake.set()  # the thread may sleep for longer than until this one's renewal
         self._start_thread()
 
     def note_failure(self, result: TaskResult) -> None:
@@ -248,7 +252,7 @@ class OutboxWriter:
                 self._renew()
             if writes:
                 self._commit(writes)
-        except (OperationalError, InterfaceError) as error:
+        except Error as error:
             logger.warning("The outbox cannot be written, will try again: %s", error)
             connections[outbox.alias()].close()
             with self._lock:
@@ -271,8 +275,12 @@ class OutboxWriter:
     def _renew(self) -> None:
         with self._lock:
             held = dict(self._held)
-        self._renewed = time.monotonic()
-        if outbox.renew(self.holder, max(held.values())) >= len(held):
+        if not held:  # let go a moment ago
+            return
+        began = time.monotonic()
+        renewed = outbox.renew(self.holder, max(held.values()))
+        self._renewed = began  # not if that failed: it is tried again at once then
+        if renewed >= len(held):
             return
         kept = outbox.held_by(self.holder)
         with self._lock:

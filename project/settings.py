@@ -195,7 +195,11 @@ TASKS: dict[str, dict[str, Any]] = {
         },
     },
     # Heavy and scheduled jobs, on Celery's workers.
-    "celery": {"BACKEND": "hybrid_tasks.backends.celery.CeleryBackend"},
+    "celery": {
+        "BACKEND": "hybrid_tasks.backends.celery.CeleryBackend",
+        # What computes for long waits in a queue of its own, so that it delays nothing else.
+        "QUEUES": ["default", "heavy"],
+    },
 }
 
 # --- Email ---------------------------------------------------------------------------------------
@@ -241,6 +245,23 @@ SERVE_BAD_EXAMPLE = env.bool("SERVE_BAD_EXAMPLE", DEBUG)
 # Linked from the home page when known.
 FLOWER_URL = env.str("FLOWER_URL", "")
 
+# --- Reports and cleanup -------------------------------------------------------------------------
+
+# Customers whose reports one task makes, over one connection to the mail server; and how many such
+# tasks are on their way at once.
+REPORT_CHUNK = env.int("REPORT_CHUNK", 100, validate=validate.Range(min=1))
+REPORT_CHUNKS_AHEAD = env.int("REPORT_CHUNKS_AHEAD", 20, validate=validate.Range(min=1))
+# For how many days the link in a report's mail opens it.
+REPORT_LINK_DAYS = env.int("REPORT_LINK_DAYS", 60, validate=validate.Range(min=1))
+# A Maildir with a copy of all mail that the server accepted, if there is one: it tells whether a
+# mail was accepted whose worker was killed before it heard so.
+MAIL_ARCHIVE = env.str("MAIL_ARCHIVE", "")
+# After how many days the nightly cleanup removes things.
+KEEP_RECEIPTS_DAYS = env.int("KEEP_RECEIPTS_DAYS", 90, validate=validate.Range(min=1))
+KEEP_REPORTS_DAYS = env.int("KEEP_REPORTS_DAYS", 800, validate=validate.Range(min=62))
+KEEP_DEAD_LETTERS_DAYS = env.int("KEEP_DEAD_LETTERS_DAYS", 30, validate=validate.Range(min=1))
+KEEP_CLEANUPS_DAYS = env.int("KEEP_CLEANUPS_DAYS", 90, validate=validate.Range(min=1))
+
 # --- Language, time, static files ----------------------------------------------------------------
 
 LANGUAGE_CODE = "en-us"
@@ -254,6 +275,15 @@ SERVESTATIC_AUTOREFRESH = DEBUG
 STATIC_ROOT = BASE_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Not under MEDIA_ROOT: a report is for its customer and the staff only.
+    "reports": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": env.str("REPORTS_DIR", str(VAR_DIR / "reports")),
+            # A chunk that is repeated writes the same files again.
+            "allow_overwrite": True,
+        },
+    },
     "staticfiles": {
         "BACKEND": (
             "django.contrib.staticfiles.storage.StaticFilesStorage"
@@ -269,7 +299,11 @@ LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "project.request_id.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "project.request_id.RequestIdFilter"},
+        # The relay runs every few seconds; a line for each run would drown the others.
+        "quiet_relay": {"()": "hybrid_tasks.relay_log.QuietRelayFilter"},
+    },
     "formatters": {
         "line": {
             "format": "{asctime} {levelname:<7} {name} [{request_id}] {message}",
@@ -279,7 +313,7 @@ LOGGING: dict[str, Any] = {
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
-            "filters": ["request_id"],
+            "filters": ["request_id", "quiet_relay"],
             "formatter": "line",
         }
     },

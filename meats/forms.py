@@ -91,6 +91,9 @@ class CustomerForm(forms.Form):
     )
     email = forms.EmailField(widget=forms.EmailInput(attrs={"autocomplete": "email"}))
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+
 
 class SubscribeForm(CustomerForm):
     """The form of POST /subscribe/."""

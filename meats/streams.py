@@ -28,7 +28,14 @@ type Results = Mapping[str, TaskResult]
 # Returns what to tell, and whether it is the end, from the results that are known.
 type Describe = Callable[[Results], tuple[Any, bool]]
 
-_open: WeakSet[AsyncGenerator[str, None]] = WeakSet()
+
+class Place:
+    """One of this process's MAX_STREAMS. A stream holds it: it is free when the stream has ended,
+    and also when it was dropped before it began.
+    """
+
+
+_taken: WeakSet[Place] = WeakSet()
 
 
 def stream(request: HttpRequest, ids: Iterable[str], describe: Describe) -> HttpResponseBase:
@@ -37,15 +44,16 @@ def stream(request: HttpRequest, ids: Iterable[str], describe: Describe) -> Http
     Each event tells all, so one who comes back with the Last-Event-ID of the last misses nothing
     and is told only what is new.
     """
-    if len(_open) >= settings.MAX_STREAMS:
+    if len(_taken) >= settings.MAX_STREAMS:
         response: HttpResponseBase = text_response(
             "Too many are watching: please come back soon.",
             HTTPStatus.SERVICE_UNAVAILABLE,
             RETRY_AFTER,
         )
     else:
-        told = tell(ids, describe, request.headers.get("Last-Event-ID", ""))
-        _open.add(told)  # until it is closed, or dropped before it began
+        place = Place()
+        _taken.add(place)
+        told = tell(ids, describe, request.headers.get("Last-Event-ID", ""), place)
         response = StreamingHttpResponse(told, content_type="text/event-stream")
         response["X-Accel-Buffering"] = "no"  # nginx would collect the events
     response["Cache-Control"] = "no-store"
@@ -53,7 +61,7 @@ def stream(request: HttpRequest, ids: Iterable[str], describe: Describe) -> Http
 
 
 async def tell(
-    ids: Iterable[str], describe: Describe, last_event_id: str
+    ids: Iterable[str], describe: Describe, last_event_id: str, _place: Place
 ) -> AsyncGenerator[str, None]:
     """Yield an event for each change until the tasks end or the server is stopping."""
     yield f"retry: {RECONNECT_MILLISECONDS}\n\n"

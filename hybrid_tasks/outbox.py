@@ -22,7 +22,6 @@ from django.db import connections, router, transaction
 from django.db.models import (
     Case,
     DateTimeField,
-    ExpressionWrapper,
     F,
     PositiveIntegerField,
     Q,
@@ -33,6 +32,7 @@ from django.db.models.constants import OnConflict
 from django.db.models.functions import Now
 
 from hybrid_tasks import results
+from hybrid_tasks.database_clock import After
 from hybrid_tasks.results import TaskResult
 from hybrid_tasks.tasks import extended
 
@@ -68,10 +68,9 @@ def rows(ids: Collection[str] | None = None) -> "OutboxQuerySet":
     return found if ids is None else found.filter(pk__in=ids)
 
 
-def after(seconds: float | timedelta) -> Any:
+def after(seconds: float | timedelta) -> After:
     """Return the expression for a time from now, by the database's clock."""
-    delta = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
-    return ExpressionWrapper(Now() + delta, output_field=DateTimeField())
+    return After(seconds.total_seconds() if isinstance(seconds, timedelta) else seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +243,12 @@ def note_failure(result: TaskResult, holder: str) -> None:
 def remove(ids: Collection[str], holder: str) -> None:
     """Remove the rows of tasks that have ended, unless another process has claimed them since."""
     rows(ids).filter(claimed_by=holder, state=CLAIMED).delete()
+
+
+def take_back(ids: Collection[str], holder: str) -> None:
+    """Remove rows that `holder` has inserted in vain, unless they were taken since."""
+    ours = Q(claimed_by=holder, state=CLAIMED) | Q(state=WAITING)
+    rows(ids).filter(ours, attempts=0).delete()
 
 
 def discard(ids: Collection[str]) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from django.db import DatabaseError, Error, InterfaceError, OperationalError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from hybrid_tasks import outbox
 from hybrid_tasks.batches import at_exit
@@ -110,21 +110,29 @@ class OutboxWriter:
         return {write.id for write in writes if write.outcome}
 
     def _wait_for(self, writes: list[Write], seconds: float) -> None:
-        futures = []
-        for write in writes:
-            write.future = future = Future[Any]()
-            futures.append(future)
-            self._request(write)
-        _, late = wait(futures, seconds)
-        if late:
-            for write in writes:
-                self._abandon(write)
-            raise self._gave_up(writes[0], seconds)
         try:
+            futures = [self._await(write) for write in writes]
+            wait(futures, seconds)
             for future in futures:
-                future.result()
+                future.result(0)
+        except TimeoutError as error:
+            self._abandon_all(writes)
+            raise self._gave_up(writes[0], seconds) from error
         except DatabaseError as error:
+            self._abandon_all(writes)  # what was taken of them must not stay either
             raise OutboxUnavailable(f"The database refused the task: {error}") from error
+        except BaseException:
+            self._abandon_all(writes)
+            raise
+
+    def _await(self, write: Write) -> Future[Any]:
+        write.future = future = Future[Any]()
+        self._request(write)
+        return future
+
+    def _abandon_all(self, writes: Iterable[Write]) -> None:
+        for write in writes:
+            self._abandon(write)
 
     async def astart(self, task_id: str, lease: float) -> bool:
         """Count an attempt at a task of this process; return False if it lost the row.
@@ -151,7 +159,7 @@ class OutboxWriter:
             write.abandoned = True
             committed = write.committed
         if committed and write.kind is Kind.INSERT:
-            self.remove(write.id)
+            self._let_go(Write(Kind.WITHDRAW, write.id))
 
     # --- Requests that nobody waits for ----------------------------------------------------------
 
@@ -248,15 +256,17 @@ class OutboxWriter:
         """Renew what is due and commit what has gathered; return whether the database is there."""
         writes = self._take()
         try:
-            if self._held and self._until_renewal() <= 0:
-                self._renew()
             if writes:
                 self._commit(writes)
-        except Error as error:
-            logger.warning("The outbox cannot be written, will try again: %s", error)
+            if self._held and self._until_renewal() <= 0:
+                self._renew()
+        except Exception as error:  # noqa: BLE001 - whatever it is, this thread must go on
+            logger.warning("The outbox cannot be written, will try again: %r", error)
             connections[outbox.alias()].close()
             with self._lock:
                 left = [write for write in writes if not write.committed]
+                for write in left:
+                    write.tried = True
                 self._requests.extendleft(reversed(left))
             return False
         finally:
@@ -270,7 +280,7 @@ class OutboxWriter:
             taken = [self._requests.popleft() for _ in range(min(BATCH, len(self._requests)))]
             if not self._requests:
                 self._wake.clear()
-        return [write for write in taken if not write.abandoned]
+        return [wanted for write in taken if (wanted := still_wanted(write))]
 
     def _renew(self) -> None:
         with self._lock:
@@ -319,7 +329,7 @@ class OutboxWriter:
                         self._renewed = time.monotonic()
                     self._held[write.id] = write.row.lease
         for task_id in late:
-            self.remove(task_id)
+            self._let_go(Write(Kind.WITHDRAW, task_id))
         answer(writes)
         for write in writes:
             if write.kind is Kind.BURY and write.outcome is True and write.result:
@@ -330,6 +340,15 @@ class OutboxWriter:
         if self._announcer is None:
             self._announcer = ThreadPoolExecutor(1, thread_name_prefix="hybrid-tasks-dead")
         self._announcer.submit(tell_dead, task_id, result)
+
+
+def still_wanted(write: Write) -> Write | None:
+    """Return what is to be done for a request whose caller may have given up."""
+    if not write.abandoned:
+        return write
+    if write.kind is Kind.INSERT and write.tried:
+        return Write(Kind.WITHDRAW, write.id)  # the answer to its commit may have been lost
+    return None
 
 
 def tell_dead(task_id: str, result: TaskResult | None) -> None:

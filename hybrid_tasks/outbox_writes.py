@@ -19,12 +19,13 @@ class Kind(IntEnum):
 
     INSERT = 0
     START = 1  # count an attempt
-    SENT = 2  # to the broker, as soon as this is committed
-    NOTE_FAILURE = 3
+    NOTE_FAILURE = 2
+    SENT = 3  # to the broker, as soon as this is committed
     POSTPONE = 4
     RELEASE = 5
     BURY = 6
     REMOVE = 7
+    WITHDRAW = 8  # what was inserted for a caller who has given up
 
 
 @dataclass(eq=False, slots=True)
@@ -40,7 +41,8 @@ class Write:
         future: of a caller that waits, an asyncio one if `loop` is given.
         loop: of that caller.
         outcome: what the caller is told; an exception is raised there.
-        committed: whether it is in the database.
+        tried: whether it may be in the database.
+        committed: whether it is.
         abandoned: whether the caller has stopped waiting and was told so.
     """
 
@@ -52,6 +54,7 @@ class Write:
     future: "Future[Any] | asyncio.Future[Any] | None" = None
     loop: asyncio.AbstractEventLoop | None = None
     outcome: Any = field(default=None)
+    tried: bool = False
     committed: bool = False
     abandoned: bool = False
 
@@ -117,6 +120,10 @@ def remove(writes: list[Write], holder: str) -> None:
     outbox.remove([write.id for write in writes], holder)
 
 
+def withdraw(writes: list[Write], holder: str) -> None:
+    outbox.take_back([write.id for write in writes], holder)
+
+
 PERFORM = {
     Kind.INSERT: insert,
     Kind.START: start,
@@ -126,4 +133,5 @@ PERFORM = {
     Kind.RELEASE: release,
     Kind.BURY: bury,
     Kind.REMOVE: remove,
+    Kind.WITHDRAW: withdraw,
 }

@@ -1,0 +1,28 @@
+"""Times by the database's clock: the only one that all processes share."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Value
+from django.db.models.functions import Now
+
+
+class After(Now):
+    """The time that many seconds from now, on PostgreSQL and SQLite."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def as_postgresql(self, compiler: Any, connection: Any, **_context: Any) -> tuple[str, Any]:
+        """See Func."""
+        moment = Now() + Value(timedelta(seconds=self.seconds))
+        sql, params = compiler.compile(moment.resolve_expression(compiler.query))
+        return sql, params
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        """Let SQLite add; Django would have it call Python for each row."""
+        template = (
+            f"STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW', '{self.seconds:+.3f} seconds')"
+        )
+        return super().as_sql(compiler, connection, template=template, **context)

@@ -34,6 +34,7 @@ lint: install ## Check style, types and import directions
 bench: install ## Measure what a task costs, side by side with the alternatives
 	@UV_PROJECT_ENVIRONMENT=.venv .venv/bin/uv sync --locked --quiet --group bench --python $(PYTHON)
 	@$(PYTHON) -m bench
+	@$(PYTHON) -m bench.outbox
 
 format: install ## Let ruff rewrite what it can
 	@$(PYTHON) -m ruff check --fix .

@@ -16,5 +16,6 @@ async def favicon(_request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("favicon.ico", favicon),
     path("admin/", admin.site.urls),
+    path("reports/", include("reports.urls")),
     path("", include("meats.urls")),
 ]

@@ -1,19 +1,74 @@
-"""The scheduled jobs, run by Celery's workers."""
+"""The jobs that Celery's workers do. Each is durable, and does no harm when it is repeated."""
 
 import logging
+from typing import Any
 
-from django.contrib.sessions.models import Session
 from django.utils import timezone
 
+from hybrid_tasks.execution import TaskContext
+from hybrid_tasks.results import TaskResult
 from hybrid_tasks.tasks import task
+from meats.backoffs import patient
+from reports import chunks, cleanup, digest, finishing, runs
+from reports.feeding import close_chunk
+from reports.models import ReportChunk, ReportRun
+from reports.overview import Unreconciled
+from reports.periods import Period
 
 logger = logging.getLogger(__name__)
 
 
-# Done again when its worker was killed: a second run does no harm.
-@task(backend="celery", max_attempts=3, timeout=600)
-def nightly_cleanup() -> dict[str, int]:
-    """Remove expired sessions; return how many rows of what were removed."""
-    removed, _ = Session.objects.filter(expire_date__lt=timezone.now()).delete()
-    logger.info("Nightly cleanup removed %d expired sessions", removed)
-    return {"expired_sessions": removed}
+@task(
+    backend="celery",
+    queue_name="heavy",
+    takes_context=True,
+    max_attempts=5,
+    backoff=patient,
+    timeout=900,
+    durable=True,
+)
+def send_chunk(context: TaskContext, chunk_id: int) -> dict[str, int]:
+    """Make and mail the reports of a chunk's customers; return how many are done and failed."""
+    chunk = ReportChunk.objects.select_related("run").get(pk=chunk_id)
+
+    def tell(finished: int, size: int) -> None:
+        ReportChunk.objects.filter(pk=chunk_id).update(done=finished)
+        context.metadata["progress"] = {"done": finished, "total": size, "note": chunk.run.label}
+        context.save_metadata()
+
+    done, failed = chunks.make_chunk(chunk, tell)
+    close_chunk(chunk_id, done, failed)
+    return {"done": done, "failed": failed}
+
+
+def unless_unreconciled(exception: BaseException, result: TaskResult) -> float | None:
+    """Give up where the numbers do not add up: they will not do so later either."""
+    return None if isinstance(exception, Unreconciled) else patient(exception, result)
+
+
+@task(backend="celery", max_attempts=5, backoff=unless_unreconciled, timeout=900, durable=True)
+def finish_run(run_id: int) -> str:
+    """Check the numbers of a run and tell the staff; return its state."""
+    run = ReportRun.objects.get(pk=run_id)
+    finishing.finish(run)
+    return run.state
+
+
+@task(backend="celery", max_attempts=5, backoff=patient, timeout=900, durable=True)
+def send_customer_reports(period: str | None = None) -> str:
+    """Start the run of a period such as 2026-10, or of the last month; return the period."""
+    chosen = Period.parse(period) if period else Period.last_closed(timezone.now())
+    runs.start(chosen)
+    return str(chosen)
+
+
+@task(backend="celery", max_attempts=3, backoff=patient, timeout=900, durable=True)
+def send_staff_digest() -> int:
+    """Mail the staff what happened in the last seven days; return how many of them."""
+    return digest.send()
+
+
+@task(backend="celery", max_attempts=3, backoff=patient, timeout=1800, durable=True)
+def nightly_cleanup(dry_run: bool = False) -> dict[str, Any]:
+    """Remove what is no longer needed; return how many of what."""
+    return cleanup.clean_up(dry_run=dry_run)

@@ -128,17 +128,20 @@ def test_nightly_cleanup_runs_from_the_admin_and_shows_in_flower(stack: RunningS
         page = admin.post(periodic_tasks, data=form, headers={"Referer": periodic_tasks})
         assert "1 task was successfully run" in page.text
 
-    stack.make.wait_for("Nightly cleanup removed 1 expired sessions")
+    stack.make.wait_for("Nightly cleanup removed 1 expired session")
 
     def seen_by_flower() -> list[dict[str, Any]]:
         auth = ("admin", stack.password("Flower"))
         tasks = httpx.get(f"{stack.flower}/api/tasks", auth=auth).json()
-        return [task for task in tasks.values() if task["state"] == "SUCCESS"]
+        return [
+            task
+            for task in tasks.values()
+            if (task["name"], task["state"]) == ("reports.tasks.nightly_cleanup", "SUCCESS")
+        ]
 
     wait_until(seen_by_flower, "Flower shows the task as successful")
     (task,) = seen_by_flower()
-    assert task["name"] == "reports.tasks.nightly_cleanup"
-    assert task["result"] == "{'expired_sessions': 1}"
+    assert "'expired_sessions': 1" in task["result"]
 
 
 def test_a_taken_port_is_one_clear_sentence(stack: RunningStack, tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_tasks.exceptions import BrokerUnavailable
 from project.celery import app
-from reports.tasks import nightly_cleanup
 from tests.conftest import BIN, running_broker
 from tests.processes import Process
 from tests.project.test_settings import manage
@@ -40,7 +38,7 @@ def test_a_worker_runs_what_is_sent_by_name(worker: Process, broker_url: str) ->
     with app.connection_for_write(broker_url) as connection:
         sent = app.send_task("reports.tasks.nightly_cleanup", connection=connection)
     worker.wait_for(f"nightly_cleanup[{sent.id}] succeeded")
-    assert "{'expired_sessions': 0}" in worker.output()
+    assert "'expired_sessions': 0" in worker.output()
 
 
 def test_a_worker_refuses_anything_but_json(worker: Process, broker_url: str) -> None:
@@ -51,9 +49,3 @@ def test_a_worker_refuses_anything_but_json(worker: Process, broker_url: str) ->
 
 def test_a_worker_ends_in_order(worker: Process) -> None:
     assert worker.stop() == 0
-
-
-def test_a_broker_that_refuses_is_told_to_the_caller() -> None:
-    """Settings for tests name a port where nothing listens."""
-    with pytest.raises(BrokerUnavailable):
-        nightly_cleanup.enqueue()

@@ -1,0 +1,110 @@
+"""How a run gets its work done: chunk by chunk, each the job of one durable task.
+
+Each step is one transaction under the lock of the run's row: the reports' rows, the chunk and its
+task are there together or not at all, and whoever repeats a step finds it done. Only a few chunks
+are on their way at once, so that a long run fills neither the broker nor the outbox.
+"""
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from hybrid_tasks.models import OutboxTask
+from reports import rows
+from reports.models import CustomerReport, ReportChunk, ReportRun
+from reports.periods import Period
+
+
+def locked(run_id: int) -> ReportRun:
+    """Return the run, whose row nobody else changes until the transaction ends."""
+    return ReportRun.objects.select_for_update().get(pk=run_id)
+
+
+def feed(run: ReportRun) -> None:
+    """Keep as many chunks on their way as there should be; after the last one, add up.
+
+    The caller holds the run's lock.
+    """
+    from reports.tasks import finish_run  # it imports this module
+
+    if run.state != ReportRun.State.RUNNING:
+        return
+    open_chunks = run.chunks.filter(finished=None).count()
+    while open_chunks < settings.REPORT_CHUNKS_AHEAD and (reports := next_reports(run)):
+        open_chunk(run, reports)
+        open_chunks += 1
+    if not open_chunks:
+        run.state = ReportRun.State.FINISHING
+        run.finisher_id = finish_run.enqueue(run.pk).id
+    run.save(update_fields=["cursor", "state", "finisher_id"])
+
+
+def next_reports(run: ReportRun) -> list[int]:
+    """Return the keys of the next reports to make, whose rows are made if there are none."""
+    left = list(
+        run.reports.filter(chunk=None, state=CustomerReport.State.PENDING)
+        .order_by("pk")
+        .values_list("pk", flat=True)[: settings.REPORT_CHUNK]
+    )
+    if left:
+        return left
+    customers = rows.next_customers(Period.parse(run.period), run.cursor, settings.REPORT_CHUNK)
+    if not customers:
+        return []
+    run.cursor = customers[-1]
+    made = CustomerReport.objects.bulk_create(
+        CustomerReport(run=run, customer_id=customer, period=run.period) for customer in customers
+    )
+    return [report.pk for report in made]
+
+
+def open_chunk(run: ReportRun, reports: list[int]) -> None:
+    """Give reports to a task of their own."""
+    chunk = ReportChunk.objects.create(run=run, size=len(reports))
+    CustomerReport.objects.filter(pk__in=reports).update(chunk=chunk)
+    send(chunk)
+
+
+def send(chunk: ReportChunk) -> None:
+    from reports.tasks import send_chunk  # as above
+
+    chunk.task_id = send_chunk.enqueue(chunk.pk).id
+    chunk.save(update_fields=["task_id"])
+
+
+def close_chunk(chunk_id: int, done: int, failed: int) -> None:
+    """Count what a chunk has achieved, once, and feed its run."""
+    with transaction.atomic():
+        run = locked(ReportChunk.objects.values_list("run", flat=True).get(pk=chunk_id))
+        closed = run.chunks.filter(pk=chunk_id, finished=None).update(
+            done=done, failed=failed, finished=timezone.now()
+        )
+        if closed:
+            ReportRun.objects.filter(pk=run.pk).update(
+                done=F("done") + done, failed=F("failed") + failed
+            )
+        feed(run)
+
+
+def abandoned(run: ReportRun) -> list[ReportChunk]:
+    """Return the chunks that no task will finish: theirs ran out of attempts."""
+    unfinished = list(run.chunks.filter(finished=None))
+    tasks = OutboxTask.objects.filter(pk__in=[chunk.task_id for chunk in unfinished])
+    alive = set(tasks.alive().values_list("pk", flat=True))
+    return [chunk for chunk in unfinished if chunk.task_id not in alive]
+
+
+def resume_abandoned(run: ReportRun) -> None:
+    """Give such chunks new tasks, instead of the dead letters that there are."""
+    for chunk in abandoned(run):
+        OutboxTask.objects.dead().filter(pk=chunk.task_id).delete()
+        send(chunk)
+
+
+def is_adding_up(run: ReportRun) -> bool:
+    """Return whether the task that finishes the run still will."""
+    return (
+        run.state == ReportRun.State.FINISHING
+        and OutboxTask.objects.alive().filter(pk=run.finisher_id).exists()
+    )

@@ -1,0 +1,101 @@
+"""All customers together: what a run must add up to, and what the staff see of it."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from django.db.models import Count, QuerySet, Sum
+from django.db.models.functions import TruncDate
+
+from meats.models import Order, OrderItem
+from reports.builder import NOTHING, Report, Share, Totals
+from reports.models import CustomerReport
+from reports.periods import Period
+from reports.rows import ordered, orders_in
+
+# Named in the overview; the others share one row.
+LISTED = 50
+
+
+class Unreconciled(Exception):
+    """The reports do not add up to the orders."""
+
+
+def reconcile(period: Period) -> Totals:
+    """Return what the reports of `period` add up to.
+
+    Raises Unreconciled unless that is what the orders add up to, those of customers left out whose
+    report could not be built. The two sums are computed from different tables.
+    """
+    reports = CustomerReport.objects.filter(period=str(period))
+    built = reports.exclude(checksum="").aggregate(
+        orders=Sum("orders", default=0),
+        items=Sum("items", default=0),
+        total=Sum("total", default=NOTHING),
+    )
+    reported = Totals(**built)
+    wanted = ordered(period, without=reports.filter(checksum=""))
+    if reported != wanted:
+        raise Unreconciled(
+            f"The reports of {period.label} come to {described(reported)},"
+            f" the orders to {described(wanted)}."
+        )
+    return reported
+
+
+def described(totals: Totals) -> str:
+    return f"{totals.orders:,} orders, {totals.items:,} items and ${totals.total:,.2f}"
+
+
+def overview(period: Period) -> Report:
+    """Return the report of all customers together, added up by the database."""
+    return Report(
+        name="all customers",
+        period=period,
+        now=ordered(period),
+        before=ordered(period.previous),
+        meats=meats_of(period),
+        flavors=shares(
+            orders_in(period)
+            .values_list("flavor")
+            .annotate(parts=Count("pk"), sum=Sum("price"))
+            .order_by("-sum", "flavor")
+        ),
+        steps=by_step(period),
+        before_steps=by_step(period.previous),
+    )
+
+
+def meats_of(period: Period) -> list[Share]:
+    items = OrderItem.objects.filter(
+        order__created_at__gte=period.begins, order__created_at__lt=period.ends
+    )
+    return shares(
+        items.order_by()
+        .values_list("meat")
+        .annotate(parts=Count("pk"), sum=Sum("price"))
+        .order_by("-sum", "meat")
+    )
+
+
+def shares(parts: "QuerySet[Order, tuple] | QuerySet[OrderItem, tuple]") -> list[Share]:  # type: ignore[type-arg]
+    """Return the greatest parts, and as one more what is left of the whole."""
+    found = [Share(*part) for part in parts.iterator()]
+    rest = found[LISTED:]
+    if not rest:
+        return found
+    count, total = sum(part.count for part in rest), sum((part.total for part in rest), NOTHING)
+    return [*found[:LISTED], Share(f"{len(rest):,} others", count, total)]
+
+
+def by_step(period: Period) -> Sequence[Decimal]:
+    """Return what was ordered for in each step of `period`."""
+    steps = [NOTHING] * len(period.steps())
+    days = (
+        orders_in(period)
+        .annotate(day=TruncDate("created_at"))
+        .values_list("day")
+        .annotate(sum=Sum("price"))
+    )
+    for day, whole in days:
+        steps[period.step_of(day)] += whole
+    return steps

@@ -1,0 +1,118 @@
+"""What people and schedules do to runs: start, retry, decide. `reports.feeding` does the rest."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from meats.models import Customer
+from reports import rows
+from reports.feeding import feed, is_adding_up, locked, open_chunk, resume_abandoned
+from reports.models import CustomerReport, ReportRun
+from reports.periods import Period
+
+
+class PeriodRefused(ValueError):
+    """No reports can be made of this period; the message says why."""
+
+
+def check_period(period: Period) -> None:
+    """Raise PeriodRefused unless `period` is over and not older than what is kept."""
+    now = timezone.now()
+    if period.ends > now:
+        raise PeriodRefused(
+            f"{period.label} is not over: it ends on {period.after:%-d %B %Y} at 00:00 UTC."
+        )
+    if (now - period.ends).days >= settings.KEEP_REPORTS_DAYS:
+        raise PeriodRefused(
+            f"{period.label} is too long ago: what was sent is remembered for"
+            f" {settings.KEEP_REPORTS_DAYS} days."
+        )
+
+
+def start(period: Period) -> ReportRun:
+    """Start the run of a period, or let it go on; return it.
+
+    What is made and mailed stays so. Starting it anew makes reports for customers who had none, and
+    takes up what was given up when its tasks ran out of attempts. Raises PeriodRefused.
+    """
+    check_period(period)
+    found, _ = ReportRun.objects.get_or_create(period=str(period))
+    with transaction.atomic():
+        run = locked(found.pk)
+        if not is_adding_up(run):
+            run.total = rows.count_customers(period)
+            run.cursor = 0
+            set_going(run)
+            resume_abandoned(run)
+            feed(run)
+    return run
+
+
+def set_going(run: ReportRun) -> None:
+    """Let a run that has not begun or has ended run. The caller holds its lock."""
+    now = timezone.now()
+    if run.state != ReportRun.State.RUNNING:
+        run.state, run.finished, run.error = ReportRun.State.RUNNING, None, ""
+        run.resumed, run.done_before = now, run.done
+    run.started = run.started or now
+    run.save()
+
+
+def start_customer(period: Period, customer: Customer) -> CustomerReport:
+    """Have the report of one customer made, unless it is there; return its row.
+
+    Raises PeriodRefused, also for a customer without orders in the period.
+    """
+    check_period(period)
+    if not rows.orders_in(period).filter(customer=customer).exists():
+        raise PeriodRefused(f"{customer} ordered nothing in {period.label}.")
+    found, _ = ReportRun.objects.get_or_create(period=str(period))
+    with transaction.atomic():
+        run = locked(found.pk)
+        report, is_new = CustomerReport.objects.get_or_create(
+            customer=customer, period=run.period, defaults={"run": run}
+        )
+        if is_new:
+            run.total = rows.count_customers(period)
+            run.save(update_fields=["total"])
+            open_chunk(run, [report.pk])
+    return report
+
+
+def retry(run: ReportRun, **chosen: Any) -> int:
+    """Make the reports again that failed, or of these the `chosen` ones; return how many."""
+    chosen = chosen or {"state": CustomerReport.State.FAILED}
+    with transaction.atomic():
+        run = locked(run.pk)
+        # Those of an open chunk are not counted yet.
+        amiss = run.reports.filter(state__in=CustomerReport.AMISS, chunk__finished__isnull=False)
+        count = amiss.filter(**chosen).update(
+            state=CustomerReport.State.PENDING, state_since=timezone.now(), chunk=None, error=""
+        )
+        if count:
+            run.failed -= count
+            set_going(run)
+            feed(run)
+    return count
+
+
+def settle(report: CustomerReport, *, arrived: bool) -> bool:
+    """Say of a mail that was perhaps sent that it arrived, or send it again.
+
+    Returns whether that was still open.
+    """
+    state = CustomerReport.State
+    if not arrived:
+        return bool(retry(report.run, pk=report.pk, state=state.UNKNOWN))
+    with transaction.atomic():
+        run = locked(report.run_id)
+        changed = run.reports.filter(
+            pk=report.pk, state=state.UNKNOWN, chunk__finished__isnull=False
+        ).update(state=state.SENT, sent_at=F("state_since"), state_since=timezone.now(), error="")
+        if changed:
+            run.done, run.failed = run.done + 1, run.failed - 1
+            run.save(update_fields=["done", "failed"])
+    return bool(changed)

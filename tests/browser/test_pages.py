@@ -26,20 +26,35 @@ def page(browser: Browser, start_web: StartWeb) -> Iterator[Page]:
     assert complaints == []
 
 
-def test_home_page_on_a_phone(page: Page, start_web: StartWeb) -> None:
-    url, web = start_web(STEP_SECONDS="0")
+def database(directory: Path) -> dict[str, str]:
+    """Make an empty database; return the variables that name it."""
+    env = {
+        "SECRET_KEY": "only-for-tests",
+        "VAR_DIR": str(directory),
+        "DATABASE_URL": f"sqlite:///{directory}/db.sqlite3",
+    }
+    done = manage("migrate", **env)
+    assert done.returncode == 0, done.stderr
+    return env
+
+
+def test_home_page_on_a_phone(page: Page, start_web: StartWeb, tmp_path: Path) -> None:
+    url, web = start_web(STEP_SECONDS="0", **database(tmp_path))
     page.goto(url)
     assert page.inner_text("h1") == "Hello, async Django!"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.get_by_label("What to smoke").fill("<b>tofu</b>, Ribs")
-    page.get_by_label("Flavor").fill("Gold Bond")
+    form = page.locator("#smoke")
+    form.get_by_label("What to smoke").fill("<b>tofu</b>, Ribs")
+    form.get_by_label("Flavor").fill("Gold Bond")
     page.get_by_role("button", name="Smoke it").click()
     assert page.inner_text("body") == "Smoking some <b>tofu</b> and ribs...."
     web.wait_for("Applying the Gold Bond....", times=2)
 
 
-def test_home_page_follows_the_systems_dark_mode(browser: Browser, start_web: StartWeb) -> None:
-    url, _ = start_web()
+def test_home_page_follows_the_systems_dark_mode(
+    browser: Browser, start_web: StartWeb, tmp_path: Path
+) -> None:
+    url, _ = start_web(**database(tmp_path))
     backgrounds = []
     for scheme in ("light", "dark"):
         context = browser.new_context(color_scheme=scheme)
@@ -52,14 +67,9 @@ def test_home_page_follows_the_systems_dark_mode(browser: Browser, start_web: St
 
 
 def test_admin_edits_a_periodic_task(page: Page, start_web: StartWeb, tmp_path: Path) -> None:
-    env = {
-        "SECRET_KEY": "only-for-tests",
-        "VAR_DIR": str(tmp_path),
-        "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3",
-        "DJANGO_SUPERUSER_PASSWORD": "smoke and fire",
-    }
+    env = {**database(tmp_path), "DJANGO_SUPERUSER_PASSWORD": "smoke and fire"}
     superuser = ("--noinput", "--username", "admin", "--email", "admin@localhost")
-    for command in (["migrate"], ["sync_schedules"], ["createsuperuser", *superuser]):
+    for command in (["sync_schedules"], ["createsuperuser", *superuser]):
         done = manage(*command, **env)
         assert done.returncode == 0, done.stderr
 

@@ -92,7 +92,9 @@ def abandoned(run: ReportRun) -> list[ReportChunk]:
     unfinished = list(run.chunks.filter(finished=None))
     tasks = OutboxTask.objects.filter(pk__in=[chunk.task_id for chunk in unfinished])
     alive = set(tasks.alive().values_list("pk", flat=True))
-    return [chunk for chunk in unfinished if chunk.task_id not in alive]
+    lost = [chunk.pk for chunk in unfinished if chunk.task_id not in alive]
+    # Asked again: a chunk that was finished meanwhile has no task either.
+    return list(run.chunks.filter(pk__in=lost, finished=None))
 
 
 def resume_abandoned(run: ReportRun) -> None:

@@ -71,9 +71,7 @@ def test_meats_and_flavors_most_first() -> None:
 
 def test_items_that_do_not_add_up_to_the_order_are_refused() -> None:
     line = Line("a1b2", PERIOD.begins, "Hickory", Decimal("10.00"), "ribs", Decimal("9.99"))
-    with pytest.raises(
-        UnsoundRows, match=r"costs 10\.00, but its 1 items add up to 9\.99"
-    ):
+    with pytest.raises(UnsoundRows, match=r"costs 10\.00, but its 1 items add up to 9\.99"):
         build("Ada", PERIOD, [line])
 
 

@@ -268,6 +268,8 @@ class OutboxWriter:
                 for write in left:
                     write.tried = True
                 self._requests.extendleft(reversed(left))
+            if left:
+                self._wake.set()
             return False
         finally:
             with self._lock:

@@ -12,11 +12,12 @@ from django.db import connections
 from django.db.models import Model
 from pytest_django import DjangoDbBlocker, Settings
 
-from hybrid_tasks import outbox
+from hybrid_tasks import outbox, outbox_writer
 from hybrid_tasks.outbox_writer import OutboxWriter, writer
 from hybrid_tasks.outbox_writes import Kind, Write
 from hybrid_tasks.publisher import publisher
 from hybrid_tasks.recorder import recorder
+from tests.hybrid_tasks.outbox.writers import Gate, MortalWriter
 from tests.postgres import Postgres
 from tests.processes import PATIENCE
 
@@ -101,3 +102,22 @@ def in_thread_of(one: OutboxWriter, function: Callable[[], object]) -> None:
     future.add_done_callback(call)
     one._request(Write(Kind.RELEASE, "no task's id", future=future))
     called.result(PATIENCE)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Before each transaction of a writer."""
+    gate = Gate()
+    monkeypatch.setattr(outbox_writer, "perform", gate.perform)
+    return gate
+
+
+@pytest.fixture
+def a_writer(database: str, gate: Gate) -> Iterator[MortalWriter]:
+    """A writer of its own."""
+    one = MortalWriter()
+    try:
+        yield one
+    finally:
+        gate.open()
+        one.end()

@@ -1,0 +1,213 @@
+"""The thread that commits what many want written, and keeps leases."""
+
+import asyncio
+from functools import partial
+
+import pytest
+from django.db import IntegrityError
+
+from hybrid_tasks import outbox_writer, outbox_writes, results
+from hybrid_tasks.exceptions import OutboxUnavailable
+from hybrid_tasks.execution import then_close
+from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_writer import OutboxWriter
+from hybrid_tasks.outbox_writes import Kind, Write
+from hybrid_tasks.results import TaskResult
+from tests.hybrid_tasks import tasks
+from tests.hybrid_tasks.outbox.rows import LEASE, State, about, change, make, row, states
+from tests.hybrid_tasks.outbox.rows import states_apart as rows_there
+from tests.hybrid_tasks.outbox.writers import Gate, locked_table
+from tests.processes import PATIENCE
+
+
+def new(writer: OutboxWriter, lease: float = LEASE) -> NewRow:
+    return NewRow(make(tasks.succeed_at), holder=writer.holder, lease=lease)
+
+
+def unwritable() -> NewRow:
+    """A row that no database takes: JSON cannot hold it."""
+    return NewRow(results.advance(make(), metadata={"thing": object()}))
+
+
+def put(writer: OutboxWriter, lease: float = LEASE) -> TaskResult:
+    one = new(writer, lease)
+    writer.put(one, PATIENCE)
+    return one.result
+
+
+async def test_many_callers_share_a_commit(a_writer: OutboxWriter, gate: Gate) -> None:
+    gate.close()
+    waiting = [asyncio.create_task(a_writer.aput(new(a_writer), PATIENCE)) for _ in range(200)]
+    await asyncio.sleep(0)  # all have asked
+    gate.open()
+    await asyncio.gather(*waiting)
+    assert len(await asyncio.to_thread(rows_there)) == sum(gate.sizes) == 200
+    assert len(gate.sizes) <= 2
+
+
+async def test_the_row_is_there_when_the_caller_goes_on(a_writer: OutboxWriter) -> None:
+    one = new(a_writer)
+    await a_writer.aput(one, PATIENCE)
+    assert await asyncio.to_thread(rows_there) == {one.result.id: State.CLAIMED}
+
+
+def test_many_rows_of_one_caller(a_writer: OutboxWriter, gate: Gate) -> None:
+    a_writer.put_all([new(a_writer) for _ in range(1200)], PATIENCE)
+    assert len(states()) == 1200
+    assert max(gate.sizes) <= outbox_writer.BATCH
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["claimed", "for the relay"])
+def test_who_gave_up_leaves_no_row(a_writer: OutboxWriter, held: bool) -> None:
+    """Neither the one that the database was asked for nor the one that still waited."""
+    rows = [new(a_writer) if held else NewRow(make()) for _ in range(2)]
+    with locked_table():
+        for one in rows:
+            with pytest.raises(OutboxUnavailable, match=r"did not take the task within 0\.2 s"):
+                a_writer.put(one, 0.2)
+    kept = put(a_writer)
+    assert a_writer.flush(PATIENCE)
+    assert states() == {kept.id: State.CLAIMED}
+
+
+async def test_a_coroutine_that_gave_up_leaves_no_row(a_writer: OutboxWriter) -> None:
+    refusal = pytest.raises(OutboxUnavailable, match=r"did not take the task within 0\.2 s")
+    with locked_table(), refusal:
+        await a_writer.aput(new(a_writer), 0.2)
+    assert await asyncio.to_thread(a_writer.flush, PATIENCE)
+    assert await asyncio.to_thread(rows_there) == {}
+
+
+async def test_a_cancelled_caller_leaves_no_row(a_writer: OutboxWriter, gate: Gate) -> None:
+    gate.close()
+    caller = asyncio.create_task(a_writer.aput(new(a_writer), PATIENCE))
+    await asyncio.to_thread(gate.wait_for_knock)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    gate.open()
+    assert await asyncio.to_thread(a_writer.flush, PATIENCE)
+    assert await asyncio.to_thread(rows_there) == {}
+
+
+def test_a_lost_answer_to_a_commit_changes_nothing(a_writer: OutboxWriter, gate: Gate) -> None:
+    gate.answers_to_lose = 1
+    result = put(a_writer)
+    assert states() == {result.id: State.CLAIMED}
+    assert len(gate.sizes) == 2
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["claimed", "for the relay"])
+def test_who_gave_up_while_the_answer_was_lost_leaves_no_row(
+    a_writer: OutboxWriter, gate: Gate, held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_writer, "PAUSE_FIRST", 1.0)
+    gate.answers_to_lose = 1
+    with pytest.raises(OutboxUnavailable):
+        a_writer.put(new(a_writer) if held else NewRow(make()), 0.3)
+    assert a_writer.flush(PATIENCE)
+    assert states() == {}
+
+
+async def test_one_bad_request_spares_its_neighbours(
+    a_writer: OutboxWriter, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate.close()
+    good = [new(a_writer) for _ in range(5)]
+    mixed = [*good[:3], unwritable(), *good[3:]]
+    waiting = [asyncio.create_task(a_writer.aput(one, PATIENCE)) for one in mixed]
+    await asyncio.sleep(0)
+    gate.open()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in answers] == [type(None)] * 3 + [TypeError] + [type(None)] * 2
+    there = await asyncio.to_thread(rows_there)
+    assert set(there) == {one.result.id for one in good}
+    assert "its row cannot be written" in caplog.text
+
+
+def test_one_bad_row_of_a_caller_takes_the_others_along(a_writer: OutboxWriter) -> None:
+    """A caller who is told that it failed must not have put any."""
+    with pytest.raises(TypeError):
+        a_writer.put_all([new(a_writer), unwritable(), NewRow(make())], PATIENCE)
+    assert a_writer.flush(PATIENCE)
+    assert states() == {}
+
+
+def test_a_refusal_is_told_as_one(a_writer: OutboxWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise IntegrityError("no such column")
+
+    monkeypatch.setattr(outbox_writer, "perform", refuse)
+    with pytest.raises(OutboxUnavailable, match="refused the task: no such column"):
+        put(a_writer)
+
+
+def test_too_many_requests_are_refused_at_once(
+    a_writer: OutboxWriter, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_writer, "LIMIT", 2)
+    gate.close()
+    a_writer.release("no task's id")
+    gate.wait_for_knock()
+    with pytest.raises(OutboxUnavailable, match="2 requests wait for the database already"):
+        a_writer.put_all([new(a_writer) for _ in range(3)], PATIENCE)
+    gate.open()
+    assert a_writer.flush(PATIENCE)
+    assert states() == {}
+
+
+async def test_attempts_are_counted_by_those_who_hold_the_row(a_writer: OutboxWriter) -> None:
+    ours, others = new(a_writer), new(a_writer)
+    for one in (ours, others):
+        await a_writer.aput(one, PATIENCE)
+    lose = partial(change, others.result.id, claimed_by="other")
+    await asyncio.to_thread(then_close, lose)
+    starts = [a_writer.astart(one.result.id, LEASE) for one in (ours, others)]
+    assert await asyncio.gather(*starts) == [True, False]
+
+
+def test_errors_are_kept_with_a_row_that_is_sent_with_them(a_writer: OutboxWriter) -> None:
+    """Both may be asked for so quickly that they share a transaction."""
+    result = put(a_writer)
+    failed = results.to_retry(results.started(result, "here"), ValueError("not yet"))
+    sent = Write(Kind.SENT, result.id, seconds=LEASE)
+    outbox_writes.perform(
+        [sent, Write(Kind.NOTE_FAILURE, result.id, result=failed)], a_writer.holder
+    )
+    assert row(result.id).state == State.SENT
+    assert len(row(result.id).errors) == 1
+
+
+def test_what_has_ended_goes_in_few_commits(a_writer: OutboxWriter, gate: Gate) -> None:
+    rows = [new(a_writer) for _ in range(100)]
+    a_writer.put_all(rows, PATIENCE)
+    gate.close()
+    for one in rows:
+        a_writer.remove(one.result.id)
+    assert not a_writer.flush(0.01)
+    gate.sizes.clear()
+    gate.open()
+    assert a_writer.flush(PATIENCE)
+    assert states() == {}
+    assert len(gate.sizes) <= 2
+
+
+def test_rows_are_left_kept_and_buried(a_writer: OutboxWriter) -> None:
+    released, postponed, dead = put(a_writer), put(a_writer), put(a_writer)
+    failed = results.failed(dead, ValueError("bad meat"))
+    a_writer.release(released.id)
+    a_writer.postpone(results.to_retry(postponed, ValueError("not yet")), LEASE)
+    a_writer.bury(failed)
+    assert a_writer.flush(PATIENCE)
+    assert states() == {released.id: "WAITING", postponed.id: "WAITING", dead.id: "DEAD"}
+    assert about(postponed.id, LEASE)
+    assert len(row(postponed.id).errors) == len(row(dead.id).errors) == 1
+
+
+def test_a_flush_has_its_limit(a_writer: OutboxWriter, gate: Gate) -> None:
+    assert a_writer.flush(0)
+    gate.close()
+    a_writer.remove("unknown")
+    assert not a_writer.flush(0.05)
+    gate.open()
+    assert a_writer.flush(PATIENCE)

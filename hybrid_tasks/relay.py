@@ -99,7 +99,7 @@ def living(taken: "list[OutboxTask]", holder: str) -> list[TaskResult]:
         except Exception as error:  # noqa: BLE001 - whatever it is, this row cannot run
             bury_unreadable(row, error, holder)
             continue
-        result = results.attempted(result, row.attempts)
+        result = results.come_due(results.attempted(result, row.attempts))
         if row.attempts < row.max_attempts:
             alive.append(result)
         else:

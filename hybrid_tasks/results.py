@@ -7,7 +7,7 @@ until they refresh it.
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as encode_text
@@ -127,6 +127,16 @@ def attempted(result: TaskResult, attempts: int) -> TaskResult:
     """Return the result of a task of which that many attempts began, some of them unseen."""
     unseen = [UNSEEN_WORKER] * (attempts - result.attempts)
     return advance(result, worker_ids=[*result.worker_ids, *unseen]) if unseen else result
+
+
+def come_due(result: TaskResult) -> TaskResult:
+    """Return the result of a task whose time has come by the clock that counts: the database's.
+
+    By the clock of the process that runs it, it may still be ahead.
+    """
+    if result.task.run_after is None:
+        return result
+    return advance(result, task=replace(result.task, run_after=None))
 
 
 def succeeded(result: TaskResult, value: Any) -> TaskResult:

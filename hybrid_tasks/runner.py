@@ -103,6 +103,11 @@ class Runner:
         return len(self._jobs) - len(self._running)
 
     @property
+    def places(self) -> int:
+        """How many more jobs would find a place, to run or to wait."""
+        return max(0, self.max_running + self.max_waiting - len(self._jobs))
+
+    @property
     def full(self) -> bool:
         return len(self._running) >= self.max_running and self.waiting >= self.max_waiting
 

@@ -22,6 +22,7 @@ from hybrid_tasks.exceptions import (
     TaskCancelled,
     TaskQueueFull,
 )
+from hybrid_tasks.execution import then_close
 from hybrid_tasks.options import CeleryOptions
 from hybrid_tasks.outbox import NewRow
 from hybrid_tasks.outbox_writer import writer
@@ -195,7 +196,7 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
 
     async def acancel(self, result_id: str) -> bool:
         """See cancel()."""
-        return await in_thread(self.cancel, result_id)
+        return await in_thread(then_close, partial(self.cancel, result_id))
 
     def check_settings(self) -> Iterable[checks.CheckMessage]:
         yield from super().check_settings()

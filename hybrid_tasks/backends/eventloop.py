@@ -120,7 +120,7 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
             if cancelled:
                 return True
         result = await self.aget_result(result_id)
-        return await in_thread(self._cancel_elsewhere, result)
+        return await in_thread(then_close, partial(self._cancel_elsewhere, result))
 
     def _cancel_elsewhere(self, result: TaskResult) -> bool:
         if result.is_finished:
@@ -185,7 +185,7 @@ async def adopt_for(backend: EventLoopBackend, worker: LoopWorker) -> None:
     """Take over, now and then, what others have left of a backend that has no overflow."""
     while True:
         try:
-            room = max(0, min(ADOPTED, backend.settings.max_waiting - worker.runner.waiting))
+            room = min(ADOPTED, worker.runner.places)
             for result in await in_thread(then_close, partial(adopt, backend, room)):
                 worker.submit(result)
         except RunnerClosed:

@@ -1,20 +1,28 @@
 """Fixtures of the fault suite, and the table that it prints at its end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from tests.faults.counting import Counts, table
 from tests.faults.databases import PostgreSQL, SQLite, address, create
-from tests.faults.system import FaultSystem
+from tests.faults.system import RESCUE_SECONDS, FaultSystem
 from tests.loop.system import migrate
 from tests.postgres import Postgres, running_postgres
 
 COUNTS = pytest.StashKey[list[Counts]]()
 
-type Report = Callable[[str, FaultSystem, float], Counts]
+
+class Report(Protocol):
+    """Waits until all work is done, then checks and counts it for the table."""
+
+    def __call__(
+        self, fault: str, system: FaultSystem, since: float, aim: float = RESCUE_SECONDS
+    ) -> Counts:
+        """Fail if it takes much longer than `aim` seconds after `since` or breaks a promise."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,9 +59,7 @@ def breakable_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pos
 
 
 @pytest.fixture
-def on_sqlite(
-    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FaultSystem]:
+def on_sqlite(tmp_path: Path, sqlite_template: Path) -> Iterator[FaultSystem]:
     """A system whose outbox is in SQLite."""
     with ExitStack() as processes:
         yield FaultSystem(tmp_path, processes, SQLite(sqlite_template, tmp_path))
@@ -75,14 +81,11 @@ def on_either(request: pytest.FixtureRequest) -> FaultSystem:
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Report:
-    """Check what a scenario has left and put its counts into the table.
+    """What each scenario calls at its end."""
 
-    `report(fault, system, seconds)`: the seconds are those from the end of the fault to the end of
-    all work.
-    """
-
-    def add(fault: str, system: FaultSystem, seconds: float) -> Counts:
-        counts = system.counts(fault, seconds)
+    def add(fault: str, system: FaultSystem, since: float, aim: float = RESCUE_SECONDS) -> Counts:
+        seconds = system.wait_settled(since, aim)
+        counts = system.counts(fault, seconds, aim)
         request.config.stash[COUNTS].append(counts)
         system.verify()
         return counts

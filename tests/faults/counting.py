@@ -22,6 +22,7 @@ class Counts:
         dead: dead letters.
         refused: tasks that the caller was told are not accepted.
         seconds: from the end of the fault until all was done.
+        aim: what `seconds` should not exceed on a machine that does nothing else.
     """
 
     scenario: str
@@ -33,6 +34,7 @@ class Counts:
     dead: int
     refused: int
     seconds: float
+    aim: float
 
 
 def verify(tasks: Mapping[str, History], rows: Sequence[Row]) -> None:
@@ -62,7 +64,9 @@ def count(
     *,
     refused: int,
     seconds: float,
+    aim: float,
 ) -> Counts:
+    """Return the line of the table for what has happened."""
     dead = {row.id for row in rows if row.dead}
     accepted = {task_id: history for task_id, history in tasks.items() if history.accepted}
     return Counts(
@@ -77,18 +81,20 @@ def count(
         dead=len(dead),
         refused=refused,
         seconds=seconds,
+        aim=aim,
     )
 
 
 def table(counts: Sequence[Counts]) -> list[str]:
     """Return the lines of a table of all scenarios."""
     width = max(len(one.scenario) for one in counts)
-    head = ("accepted", "effects", "lost", "repeated", "dead", "refused", "done in")
-    lines = [f"{'fault':{width}}  {'database':10}  " + "  ".join(head)]
+    head = ("accepted", "effects", "lost", "repeated", "dead", "refused")
+    lines = [f"{'fault':{width}}  {'database':10}  {'  '.join(head)}  done in   aim"]
     for one in counts:
         numbers = (one.accepted, one.effects, one.lost, one.repeated, one.dead, one.refused)
         cells = [f"{value:>{len(title)}}" for value, title in zip(numbers, head, strict=False)]
         lines.append(
-            f"{one.scenario:{width}}  {one.database:10}  {'  '.join(cells)}  {one.seconds:5.1f} s"
+            f"{one.scenario:{width}}  {one.database:10}  {'  '.join(cells)}"
+            f"  {one.seconds:5.1f} s  {one.aim:2.0f} s"
         )
     return lines

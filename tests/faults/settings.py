@@ -11,7 +11,7 @@ INSTALLED_APPS = [*INSTALLED_APPS, "tests.faults"]
 ROOT_URLCONF = "tests.faults.urls"
 
 for backend in TASKS.values():
-    backend["OPTIONS"] = {"lease": 5.0, **backend["OPTIONS"]}
+    backend["OPTIONS"] = {"lease": env.float("LEASE", 5.0), **backend["OPTIONS"]}
 
 if hours_ahead := env.int("CLOCK_HOURS", 0):
     wrong = datetime.now(UTC) + timedelta(hours=hours_ahead)

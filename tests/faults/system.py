@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,10 @@ from tests.faults.counting import Counts, count, verify
 from tests.faults.databases import Database, Row
 from tests.faults.journal import History, Line, circumstances, histories
 from tests.loop.system import DJANGO, System, Web
-from tests.processes import PATIENCE, Process, wait_until
+from tests.processes import Process, wait_until
 
-LEASE = 5.0  # as the settings have it
+LEASE = 5.0  # seconds, as the settings have it unless a scenario needs another
+RESCUE_SECONDS = LEASE + 10  # within which all is done that a dead process has left
 LOOP = {"overflow": "celery", "drain_timeout": 5}
 
 
@@ -49,14 +51,15 @@ class FaultSystem(System):
     def __init__(self, directory: Path, processes: ExitStack, database: Database) -> None:
         super().__init__(directory, processes, database.url)
         self.database = database
-        self.env |= {"LOOP_OPTIONS": json.dumps(LOOP)}  # of the relays and workers
+        # The options are those of relays and workers, which must know the overflow.
+        self.env |= {"LOOP_OPTIONS": json.dumps(LOOP)}
 
     def web(self, *args: Any, **options: Any) -> Web:
         return super().web({**LOOP, **options}, *args)
 
     def prefork(self, **env: str) -> Process:
         """Start a Celery worker with two processes."""
-        return self.worker("--concurrency", "2", **env)
+        return self.worker("--concurrency=2", "--without-mingle", "--without-gossip", **env)
 
     def relay(self, **env: str) -> Process:
         """Start a relay that looks into the outbox every second."""
@@ -64,6 +67,21 @@ class FaultSystem(System):
         relay = self.start(command, self.env | env)
         relay.wait_for("Relaying")
         return relay
+
+    def up(self, **options: Any) -> tuple[Web, Process]:
+        """Start a server, a relay and a worker at the same time; return the first and the last."""
+        with ThreadPoolExecutor() as pool:
+            web = pool.submit(self.web, **options)
+            worker = self.rescue()
+        return web.result(), worker
+
+    def rescue(self) -> Process:
+        """Start a relay and a worker at the same time; return the worker."""
+        with ThreadPoolExecutor() as pool:
+            relay = pool.submit(self.relay)
+            worker = self.prefork()
+            relay.result()
+        return worker
 
     # --- Faults ----------------------------------------------------------------------------------
 
@@ -109,12 +127,15 @@ class FaultSystem(System):
     def settled(self) -> bool:
         return all(row.dead for row in self.rows())
 
-    def wait_settled(self, since: float, seconds: float = PATIENCE) -> float:
-        """Wait until the outbox holds dead letters only; return the seconds since `since`."""
-        wait_until(self.settled, "the outbox holds dead letters only", seconds, pause=0.2)
+    def wait_settled(self, since: float, aim: float) -> float:
+        """Wait until the outbox holds dead letters only; return the seconds since `since`.
+
+        Fails after four times the seconds of `aim`, which are meant for a machine that is not busy.
+        """
+        wait_until(self.settled, "the outbox holds dead letters only", 4 * aim, pause=0.2)
         return time.monotonic() - since
 
-    def counts(self, scenario: str, seconds: float) -> Counts:
+    def counts(self, scenario: str, seconds: float, aim: float) -> Counts:
         return count(
             scenario,
             self.database.name,
@@ -122,6 +143,7 @@ class FaultSystem(System):
             self.rows(),
             refused=self.ledger.count("refuse"),
             seconds=seconds,
+            aim=aim,
         )
 
     def verify(self) -> None:

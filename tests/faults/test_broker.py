@@ -11,6 +11,7 @@ from tests.loop.system import Web
 
 REQUEST_SECONDS = 2.0  # that a request may take, whatever the broker does
 HUNG_SECONDS = 20.0
+RETURN_SECONDS = 20.0  # within which all is done after the broker's return
 
 
 def accept_meanwhile(web: Web) -> None:
@@ -27,34 +28,36 @@ def accept_meanwhile(web: Web) -> None:
 def survive(
     system: FaultSystem, break_it: Callable[[], None], mend_it: Callable[[], None]
 ) -> float:
-    """Break the broker while it holds tasks; return the seconds from its return to the last end."""
-    web = system.web()
-    system.relay()
-    system.prefork()
+    """Break the broker while it holds tasks; return when it was back."""
+    web, _ = system.up()
     accept(web, 200, backend="celery")
     system.ledger.wait_for("end", 20)
     assert len(system.queued_ids()) > 20
     break_it()
     accept_meanwhile(web)
     mend_it()
-    returned = time.monotonic()
-    return system.wait_settled(returned)
+    return time.monotonic()
 
 
 def test_a_broker_that_comes_back_empty(on_postgres: FaultSystem, report: Report) -> None:
+    def kill() -> None:
+        on_postgres.kill(on_postgres.broker)
+
     def mend() -> None:
         on_postgres.empty_broker()
         on_postgres.start_broker()
 
-    seconds = survive(on_postgres, lambda: on_postgres.kill(on_postgres.broker), mend)
-    report("broker killed, restarted empty", on_postgres, seconds)
+    returned = survive(on_postgres, kill, mend)
+    report("broker killed, restarted empty", on_postgres, returned, RETURN_SECONDS)
 
 
 @pytest.mark.slow_fault
 def test_a_broker_that_comes_back_with_its_file(on_sqlite: FaultSystem, report: Report) -> None:
-    kill = on_sqlite.broker
-    seconds = survive(on_sqlite, lambda: on_sqlite.kill(kill), on_sqlite.start_broker)
-    report("broker killed, restarted", on_sqlite, seconds)
+    def kill() -> None:
+        on_sqlite.kill(on_sqlite.broker)
+
+    returned = survive(on_sqlite, kill, on_sqlite.start_broker)
+    report("broker killed, restarted", on_sqlite, returned, RETURN_SECONDS)
 
 
 @pytest.mark.slow_fault
@@ -63,9 +66,8 @@ def test_a_broker_that_hangs(on_postgres: FaultSystem, report: Report) -> None:
         time.sleep(HUNG_SECONDS)
         on_postgres.wake_broker()
 
-    report(
-        "broker hangs for 20 s", on_postgres, survive(on_postgres, on_postgres.hang_broker, mend)
-    )
+    returned = survive(on_postgres, on_postgres.hang_broker, mend)
+    report("broker hangs for 20 s", on_postgres, returned, RETURN_SECONDS)
 
 
 @pytest.mark.slow_fault
@@ -76,6 +78,6 @@ def test_a_broker_that_was_never_there(on_sqlite: FaultSystem, report: Report) -
     accept_meanwhile(web)
     accept(web, 200)
     on_sqlite.start_broker()
-    returned = time.monotonic()
     on_sqlite.prefork()
-    report("broker refuses", on_sqlite, on_sqlite.wait_settled(returned))
+    returned = time.monotonic()
+    report("broker refuses", on_sqlite, returned, RETURN_SECONDS)

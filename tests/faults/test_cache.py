@@ -4,6 +4,7 @@ import time
 from collections import Counter
 
 import httpx
+import pytest
 
 from tests.faults.conftest import Report
 from tests.faults.system import FaultSystem, accept
@@ -16,16 +17,15 @@ def look_up(web: Web, ids: list[str]) -> Counter[str]:
     return Counter(httpx.post(f"{web.url}/look_up", json=ids, timeout=60).json())
 
 
+@pytest.mark.slow_fault
 def test_the_cache_is_emptied(on_sqlite: FaultSystem, report: Report) -> None:
-    web = on_sqlite.web()
-    on_sqlite.relay()
-    on_sqlite.prefork()
+    web, _ = on_sqlite.up()
     ids = accept(web, 400, seconds=0.5).ids
     ids += accept(web, 200, backend="celery").ids
     on_sqlite.ledger.wait_for("end", 50)
     on_sqlite.clear_cache()
     cleared = time.monotonic()
-    counts = report("result cache emptied", on_sqlite, on_sqlite.wait_settled(cleared))
+    counts = report("result cache emptied", on_sqlite, cleared)
     assert (counts.effects, counts.repeated, counts.dead) == (600, 0, 0)
 
     wait_until(lambda: look_up(web, ids)["SUCCESSFUL"] > 400, "the later results are known")

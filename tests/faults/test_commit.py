@@ -25,9 +25,7 @@ def test_what_is_committed_is_sent_once_and_what_is_rolled_back_never(
     assert committed.popen.wait(60) == -9, committed.output()
     killed = time.monotonic()
     assert len(on_sqlite.queued_ids()) == PUBLISHED
-    on_sqlite.relay()
-    on_sqlite.prefork()
-    seconds = on_sqlite.wait_settled(killed)
-    counts = report("killed between commit and publish", on_sqlite, seconds)
+    on_sqlite.rescue()
+    counts = report("killed between commit and publish", on_sqlite, killed)
     assert (counts.accepted, counts.effects) == (N, N)
     assert (counts.repeated, counts.dead) == (0, 0)

@@ -14,7 +14,7 @@ KINDS = "again,once"
 
 def kill_under_load(system: FaultSystem) -> float:
     """Kill a web process while requests come in; return when it was killed."""
-    web = system.web()
+    web, _ = system.up()
     with Load(lambda: web, n=50, seconds=0.2, tasks=KINDS):
         wait_until(
             lambda: system.ledger.count("accept") >= 600 and system.ledger.count("end") >= 50,
@@ -29,23 +29,18 @@ def kill_under_load(system: FaultSystem) -> float:
 def test_a_killed_web_process_is_not_needed_any_more(
     on_postgres: FaultSystem, report: Report
 ) -> None:
-    on_postgres.relay()
-    on_postgres.prefork()
     killed = kill_under_load(on_postgres)
-    seconds = on_postgres.wait_settled(killed)
-    report("web killed, relay and worker left", on_postgres, seconds)
+    report("web killed, relay and worker left", on_postgres, killed)
 
 
 @pytest.mark.slow_fault
 def test_a_killed_web_process_is_started_again(on_sqlite: FaultSystem, report: Report) -> None:
-    on_sqlite.relay()
-    on_sqlite.prefork()
     killed = kill_under_load(on_sqlite)
     accept(on_sqlite.web(), 50, tasks=KINDS)
-    seconds = on_sqlite.wait_settled(killed)
-    report("web killed, started again", on_sqlite, seconds)
+    report("web killed, started again", on_sqlite, killed)
 
 
+@pytest.mark.slow_fault
 def test_a_web_process_is_stopped_at_once_while_the_broker_is_away(
     on_postgres: FaultSystem, report: Report
 ) -> None:
@@ -58,10 +53,8 @@ def test_a_web_process_is_stopped_at_once_while_the_broker_is_away(
     assert on_postgres.ledger.count("cut") == 40
 
     on_postgres.start_broker()
+    on_postgres.rescue()
     returned = time.monotonic()
-    on_postgres.relay()
-    on_postgres.prefork()
-    seconds = on_postgres.wait_settled(returned)
-    counts = report("SIGTERM without time or broker", on_postgres, seconds)
+    counts = report("SIGTERM without time or broker", on_postgres, returned, aim=20)
     # Of those that ran each second one may run only once.
     assert (counts.repeated, counts.dead) == (20, 20)

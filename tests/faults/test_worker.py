@@ -7,21 +7,21 @@ import httpx
 import pytest
 
 from tests.faults.conftest import Report
-from tests.faults.system import FaultSystem, accept
+from tests.faults.system import RESCUE_SECONDS, FaultSystem, accept
 
 
 def test_a_worker_and_a_child_of_it_are_killed(on_sqlite: FaultSystem, report: Report) -> None:
-    web = on_sqlite.web()
-    on_sqlite.relay()
-    worker = on_sqlite.prefork(SECONDS_SCALE="1")
-    accept(web, 500, backend="celery", seconds=0.02)
-    on_sqlite.ledger.wait_for("end", 50)
+    on_sqlite.env |= {"SECONDS_SCALE": "1"}
+    web, worker = on_sqlite.up()
+    accept(web, 250)
+    accept(web, 250, backend="celery", seconds=0.02)
+    on_sqlite.ledger.wait_for("end", 250 + 50)
     on_sqlite.kill_child(worker)
-    on_sqlite.ledger.wait_for("end", 100)
+    on_sqlite.ledger.wait_for("end", 250 + 100)
     on_sqlite.kill(worker)
     killed = time.monotonic()
     on_sqlite.prefork()
-    counts = report("pool child, then worker killed", on_sqlite, on_sqlite.wait_settled(killed))
+    counts = report("pool child, then worker killed", on_sqlite, killed)
     # One task in each child that was killed, and at most two deliveries of it went with the worker.
     assert counts.dead + counts.repeated <= 3
 
@@ -30,16 +30,14 @@ def test_a_worker_and_a_child_of_it_are_killed(on_sqlite: FaultSystem, report: R
 def test_a_task_that_kills_its_process_ends_as_a_dead_letter(
     on_postgres: FaultSystem, report: Report
 ) -> None:
-    web = on_postgres.web()
-    on_postgres.relay()
-    on_postgres.prefork()
+    web, _ = on_postgres.up()
     accept(web, 2, tasks="poison", backend="celery")
     accept(web, 500, backend="celery")
     began = time.monotonic()
     with suppress(httpx.TransportError):  # this one kills the server first, before it can answer
         accept(web, 1, tasks="poison")
     web.process.popen.wait(10)
-    report("task kills its process", on_postgres, on_postgres.wait_settled(began))
+    report("task kills its process", on_postgres, began, aim=4 * RESCUE_SECONDS)
 
     tasks = on_postgres.histories()
     poisoned = {task_id for task_id, history in tasks.items() if history.task == "poison"}

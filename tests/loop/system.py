@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class System:
         self.directory = directory
         self.ledger = Ledger(directory / "ledger")
         self._processes = processes
-        self._count = 0
+        self._numbers = count(1)
         self.broker_port = free_port()
         self.start_broker()
         self.env = environment(self.settings, database_url) | {
@@ -92,8 +93,7 @@ class System:
         wait_until(lambda: port_is_open(self.broker_port), "the broker listens")
 
     def start(self, command: Sequence[str], env: Env | None = None) -> Process:
-        self._count += 1
-        log = self.directory / f"{self._count}.log"
+        log = self.directory / f"{next(self._numbers)}.log"
         return self._processes.enter_context(Process(command, env or {}, log))
 
     def web(
@@ -115,7 +115,7 @@ class System:
         """Start a Celery worker in which tasks take no time; wait until it is ready."""
         celery = (str(BIN / "celery"), "--app", "tests.loop.celery_app")
         command = [*celery, "worker", "--loglevel", "INFO", *more]
-        process = self.start(command, self.env | {"SECONDS_SCALE": "0"} | env)
+        process = self.start(command, {"SECONDS_SCALE": "0"} | self.env | env)
         process.wait_for(" ready.")
         return process
 

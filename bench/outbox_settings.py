@@ -22,4 +22,5 @@ from project.settings import *  # noqa: E402, F403
 
 INSTALLED_APPS += ["bench", "django_tasks_db"]  # noqa: F405
 TASKS["database"] = {"BACKEND": "django_tasks_db.DatabaseBackend"}  # noqa: F405
-LOGGING["loggers"]["django.tasks"] = {"level": logging.WARNING}  # noqa: F405
+# The tasks that only wait are cancelled in the end, each with a traceback.
+LOGGING["loggers"]["django.tasks"] = {"level": logging.CRITICAL}  # noqa: F405

@@ -79,7 +79,8 @@ def oversmoke() -> None:
     logger.info("Who doesn't love burnt meats?")
 
 
-@task(takes_context=True, max_attempts=3, timeout=300)
+# Where many wait, emails and calls go before it: it takes a place for long.
+@task(takes_context=True, max_attempts=3, timeout=300, priority=-10)
 async def smoke_order(context: TaskContext, order_uuid: str) -> None:
     """Smoke the meats of an order, step by step; an attempt goes on where the last one ended."""
     order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)

@@ -73,7 +73,20 @@ SCHEDULES = [
         name="Nightly cleanup",
         task="reports.tasks.nightly_cleanup",
         when=Crontab("0 3 * * *"),
-        description="Removes expired sessions, at 03:00 UTC. Safe to run at any time.",
+        description="Removes what is no longer needed, at 03:00 UTC. Safe to run at any time.",
+    ),
+    Schedule(
+        name="Customer reports",
+        task="reports.tasks.send_customer_reports",
+        when=Crontab("0 5 1 * *"),
+        description="Sends the reports of the month before, on the first at 05:00 UTC."
+        " Safe to run at any time: nobody gets a second mail.",
+    ),
+    Schedule(
+        name="Staff digest",
+        task="reports.tasks.send_staff_digest",
+        when=Crontab("0 6 * * 1"),
+        description="Mails the staff the week that was, on Mondays at 06:00 UTC.",
     ),
     Schedule(
         name="Outbox relay",

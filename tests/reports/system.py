@@ -1,0 +1,103 @@
+"""Broker, mail server, worker and beat as real processes, each of which can be killed."""
+
+import mailbox
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from dev.broker import broker_command
+from tests.conftest import BIN, ROOT
+from tests.processes import Process, free_port, port_is_open, wait_until
+
+CELERY = (str(BIN / "celery"), "-A", "project")
+WORKER = (*CELERY, "worker", "--concurrency", "2", "--queues", "default,heavy")
+BEAT = (*CELERY, "beat", "--pidfile=", "--loglevel", "INFO")
+
+
+class System:
+    """Everything below `directory`, with an SQLite database that the test reads directly."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.broker_port, self.smtp_port = free_port(), free_port()
+        self.database = directory / "db.sqlite3"
+        self.maildir = directory / "mail"
+        self.env = {
+            "DJANGO_SETTINGS_MODULE": "tests.reports.process_settings",
+            "PYTHONPATH": str(ROOT),
+            "SECRET_KEY": "only-for-tests",
+            "VAR_DIR": str(directory),
+            "DATABASE_URL": f"sqlite:///{self.database}",
+            "REDIS_URL": f"redis://127.0.0.1:{self.broker_port}/0",
+            "EMAIL_PORT": str(self.smtp_port),
+            "MAIL_ARCHIVE": str(self.maildir),
+            "REPORT_CHUNK": "10",
+            "RETRY_SECONDS": "0.5",
+        }
+        self._started: list[Process] = []
+        self._numbers = count()
+
+    def start(self, *command: str) -> Process:
+        log = self.directory / f"{next(self._numbers)}-{Path(command[0]).name}.log"
+        process = Process(command, self.env, log)
+        self._started.append(process)
+        return process
+
+    def start_broker(self) -> None:
+        data = self.directory / "broker"
+        data.mkdir(exist_ok=True)
+        self._broker = self.start(*broker_command(self.broker_port, str(data)))
+        wait_until(lambda: port_is_open(self.broker_port), "the broker listens")
+
+    def restart_broker(self) -> None:
+        """Kill the broker and start it with what it had written."""
+        self._broker.kill()
+        self.start_broker()
+
+    def start_mail(self) -> Process:
+        handler = ("--class", "aiosmtpd.handlers.Mailbox", str(self.maildir))
+        address = f"127.0.0.1:{self.smtp_port}"
+        process = self.start(str(BIN / "aiosmtpd"), "--nosetuid", "--listen", address, *handler)
+        wait_until(lambda: port_is_open(self.smtp_port), "the mail server listens")
+        return process
+
+    def start_worker(self) -> Process:
+        process = self.start(*WORKER)
+        process.wait_for(" ready.")
+        return process
+
+    def start_beat(self) -> Process:
+        return self.start(*BEAT)
+
+    def manage(self, *arguments: str) -> str:
+        """Run manage.py; return what it printed."""
+        process = self.start(sys.executable, str(ROOT / "manage.py"), *arguments)
+        assert process.popen.wait(timeout=120) == 0, process.output()
+        return process.output()
+
+    def rows(self, query: str) -> Sequence[Any]:
+        with closing(sqlite3.connect(self.database, timeout=20)) as connection:
+            return connection.execute(query).fetchall()
+
+    def change(self, statement: str) -> None:
+        with closing(sqlite3.connect(self.database, timeout=20)) as connection, connection:
+            connection.execute(statement)
+
+    def count_mails(self) -> int:
+        return len(list((self.maildir / "new").glob("*")))
+
+    def mails_to(self) -> Counter[str]:
+        """Return how many mails each address got, as the mail server's folder has them."""
+        return Counter(str(message["To"]) for message in mailbox.Maildir(self.maildir))
+
+    def log(self) -> str:
+        return "\n".join(process.output() for process in self._started)
+
+    def kill(self) -> None:
+        for process in self._started:
+            process.kill()

@@ -1,0 +1,102 @@
+"""A run whose worker, beat and broker are killed: one mail for everybody, and right sums."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from reports.periods import Period
+from tests.processes import wait_until
+from tests.reports.system import System
+
+LONG = 240.0  # seconds that a run with kills may take on a slow machine
+CUSTOMERS = 120
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    system = System(tmp_path)
+    try:
+        system.start_broker()
+        system.manage("migrate", "--verbosity", "0")
+        system.manage("sync_schedules")
+        yield system
+    finally:
+        system.kill()
+
+
+def test_a_run_outlives_its_worker_beat_and_broker(system: System) -> None:
+    period = Period.last_closed(datetime.now(UTC))
+    system.manage("seed_demo", "--customers", str(CUSTOMERS), "--orders", "600")
+    system.start_mail()
+    worker, beat = system.start_worker(), system.start_beat()
+    system.manage("send_reports", "--period", str(period), "--no-wait")
+
+    wait_until(lambda: system.count_mails() >= 15, "some are mailed", LONG)
+    worker.kill()
+    seen = system.count_mails()
+    worker = system.start_worker()
+    wait_until(lambda: system.count_mails() >= seen + 15, "others go on", LONG)
+    beat.kill()
+    system.start_beat()
+    system.restart_broker()
+    seen = system.count_mails()
+    wait_until(lambda: system.count_mails() > seen, "the workers are back", LONG)
+    worker.kill()
+    system.start_worker()
+
+    def ended() -> bool:
+        return system.rows("SELECT state FROM reports_reportrun") == [("finished",)]
+
+    wait_until(ended, "the run is finished", LONG, pause=0.5)
+    during = f"created_at >= '{period.first}' AND created_at < '{period.after}'"
+    wanted = system.rows(
+        "SELECT DISTINCT email FROM meats_order JOIN meats_customer c ON c.id = customer_id"
+        f" WHERE meats_order.{during.replace('AND ', 'AND meats_order.')}"  # noqa: S608
+    )
+    assert len(wanted) > CUSTOMERS / 2
+    assert system.mails_to() == {email: 1 for (email,) in wanted}
+    files = list((system.directory / "reports" / str(period)).glob("*/*.pdf"))
+    assert len(files) == len(wanted)
+    assert all(file.read_bytes().startswith(b"%PDF") for file in files)
+    assert system.rows(
+        "SELECT count(*), sum(orders), sum(total) FROM reports_customerreport WHERE state = 'sent'"
+    ) == system.rows(
+        f"SELECT count(DISTINCT customer_id), count(*), sum(price) FROM meats_order"  # noqa: S608
+        f" WHERE {during}"
+    )
+    ((total, done, failed),) = system.rows("SELECT total, done, failed FROM reports_reportrun")
+    assert (total, done, failed) == (len(wanted), len(wanted), 0)
+
+
+def test_two_beats_by_mistake_run_a_missed_slot_once(system: System) -> None:
+    system.change(
+        "UPDATE django_celery_beat_periodictask SET last_run_at = '2026-01-01 00:00:00'"
+        " WHERE task = 'reports.tasks.nightly_cleanup'"
+    )
+    system.start_worker()
+    beats = [system.start_beat(), system.start_beat()]
+    for beat in beats:
+        beat.wait_for("Sending due task Nightly cleanup")
+    wait_until(lambda: system.rows("SELECT 1 FROM reports_cleanup WHERE finished"), "it is run")
+    # What is sent by two is done by now or waits in the outbox.
+    wait_until(lambda: not system.rows("SELECT 1 FROM hybrid_tasks_outboxtask"), "all is done")
+    assert system.rows("SELECT count(*) FROM reports_cleanup") == [(1,)]
+    assert system.rows("SELECT schedule FROM reports_sentslot") == [("Nightly cleanup",)]
+
+
+def test_an_edit_in_the_admin_outlives_a_restart(system: System) -> None:
+    system.change(
+        "UPDATE django_celery_beat_periodictask SET enabled = 0, last_run_at = '2026-01-01'"
+        " WHERE task = 'reports.tasks.nightly_cleanup'"
+    )
+    system.manage("sync_schedules")
+    beat = system.start_beat()
+    beat.wait_for("Sending due task Outbox relay", times=2)
+    beat.kill()
+    system.start_beat().wait_for("Sending due task Outbox relay")
+    assert "Nightly cleanup (" not in system.log()
+    assert system.rows(
+        "SELECT enabled FROM django_celery_beat_periodictask WHERE name = 'Nightly cleanup'"
+    ) == [(0,)]

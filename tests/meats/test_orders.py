@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from hybrid_tasks.testing import CapturedTasks, capture_tasks
-from meats.models import Customer, Order
+from meats.models import Customer, Order, OrderItem
 from meats.ordering import SIDE_EFFECTS
 from meats.rates import address_of, seconds_to_wait
 from tests.meats.test_forms import XSS
@@ -90,6 +90,19 @@ def test_a_form_that_is_sent_twice_makes_one_order(orderer: Orderer) -> None:
     assert orderer.order(token=token, meats=["brisket"]) == first
     assert Order.objects.count() == 1
     assert len(orderer.tasks.enqueued) == 4
+
+
+def test_an_order_that_fails_half_way_leaves_and_starts_nothing(
+    orderer: Orderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_items: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(OrderItem.objects, "bulk_create", fail)
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        orderer.send()
+    assert not Order.objects.exists()
+    assert not orderer.tasks.enqueued
 
 
 def test_a_customer_is_known_by_the_address_in_whatever_case(orderer: Orderer) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 # Redis' own MSET takes no expiry, so Django's set_many adds a command for each key.
 SET_ALL = """
@@ -12,6 +14,14 @@ for number, key in ipairs(KEYS) do
     redis.call('SET', key, ARGV[number + 1], 'EX', ARGV[1])
 end
 """
+
+# A server that hangs or refuses must hold up neither a worker's tasks nor the publisher, which
+# stores a result before it sends the task. One retry, at once, is for a connection grown stale.
+FAIL_FAST = {
+    "socket_connect_timeout": 1,
+    "socket_timeout": 1,
+    "retry": Retry(NoBackoff(), 1),
+}
 
 
 class JSONSerializer:
@@ -28,8 +38,8 @@ class RedisCache(DjangoRedisCache):
     """Stores values as JSON, and many with one command."""
 
     def __init__(self, server: str | list[str], params: dict[str, Any]) -> None:
-        params = {**params, "OPTIONS": {"serializer": JSONSerializer, **params.get("OPTIONS", {})}}
-        super().__init__(server, params)
+        options = {"serializer": JSONSerializer, **FAIL_FAST, **params.get("OPTIONS", {})}
+        super().__init__(server, {**params, "OPTIONS": options})
 
     def set_many(
         self,

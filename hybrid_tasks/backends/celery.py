@@ -33,7 +33,7 @@ from hybrid_tasks.tasks import extended
 logger = logging.getLogger("hybrid_tasks")
 
 REACHABLE_SECONDS = 2.0  # that a stopping process waits for a sign of the broker
-PUBLISH_SECONDS = 5.0  # that a caller waits at most; with the settings we ask for it is about one
+PUBLISH_SECONDS = 1.5  # that a caller waits at most before the outbox takes the task instead
 FALLBACK_SECONDS = 2.0  # that a caller then waits for the outbox
 ASYNC_GRACE = 5.0  # seconds after its timeout at which a coroutine that blocks is interrupted
 HARD_LIMIT_GRACE = 30.0  # seconds after its timeout at which a task that does not end is killed

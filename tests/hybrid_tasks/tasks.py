@@ -319,3 +319,8 @@ async def survive_cancellation(context: TaskContext) -> str:
 @task(backend="celery")
 def scheduled(meat: str, *, sauce: str) -> dict[str, str]:
     return {"meat": meat, "sauce": sauce}
+
+
+@task(backend="celery", durable=True)
+def scheduled_durably(message: str) -> None:
+    raise ValueError(message)

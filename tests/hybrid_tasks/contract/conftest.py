@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.tasks import task_backends
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from hybrid_tasks.backends.base import HybridBackend
 from hybrid_tasks.backends.eventloop import serve
@@ -19,6 +20,7 @@ from project.settings import CACHES, next_redis_database
 from tests.conftest import BIN
 from tests.hybrid_tasks.contract import sender
 from tests.hybrid_tasks.contract.waiting import finished, until
+from tests.hybrid_tasks.databases import add_sqlite, routed_to
 from tests.processes import PATIENCE, Process
 
 ALIASES = {"eventloop": "default", "celery": "celery"}
@@ -92,14 +94,17 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
 
 @pytest.fixture(scope="session")
 def worker(
-    tmp_path_factory: pytest.TempPathFactory, broker_url: str, ledger: Ledger
+    tmp_path_factory: pytest.TempPathFactory,
+    broker_url: str,
+    ledger: Ledger,
+    outbox_alias: str,
 ) -> Iterator[Process]:
-    """A Celery worker with two processes that knows the catalogue of tasks."""
+    """A Celery worker with two processes that knows the catalogue of tasks and our outbox."""
     directory = tmp_path_factory.mktemp("worker")
     env = {
         "DJANGO_SETTINGS_MODULE": "project.settings",
         "VAR_DIR": str(directory),
-        "DATABASE_URL": f"sqlite:///{directory}/db.sqlite3",
+        "DATABASE_URL": f"sqlite:///{connections[outbox_alias].settings_dict['NAME']}",
         "REDIS_URL": broker_url,
         "CACHE_URL": next_redis_database(broker_url),
         "LOG_LEVEL": "INFO",
@@ -124,6 +129,7 @@ async def contract(
     backend_name: str,
     shared_settings: None,
     ledger: Ledger,
+    outbox_open: None,
     caplog: pytest.LogCaptureFixture,
 ) -> AsyncIterator[Contract]:
     """A backend that runs tasks: each in turn."""
@@ -135,6 +141,26 @@ async def contract(
         yield Contract(backend_name, ALIASES[backend_name], ledger, caplog, worker)
     # While the settings still name the cache that results belong into.
     assert recorder.flush(PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def outbox_alias(
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    """The outbox of this process and of the worker, in a file of its own."""
+    with django_db_blocker.unblock():
+        return add_sqlite("outbox_contract", tmp_path_factory.mktemp("outbox") / "db.sqlite3")
+
+
+@pytest.fixture
+def outbox_open(
+    outbox_alias: str, settings: Settings, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """Let this process use the outbox, from whatever thread; leave it empty."""
+    with django_db_blocker.unblock(), routed_to(outbox_alias, settings):
+        yield
 
 
 @pytest.fixture

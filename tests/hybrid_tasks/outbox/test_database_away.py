@@ -12,7 +12,7 @@ from hybrid_tasks import outbox_writer
 from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.outbox import NewRow
 from hybrid_tasks.outbox_writer import OutboxWriter
-from tests.hybrid_tasks.outbox.conftest import add_database, routed_to
+from tests.hybrid_tasks.databases import add_database, routed_to
 from tests.hybrid_tasks.outbox.rows import LEASE, State, make, row, states, states_apart
 from tests.hybrid_tasks.outbox.writers import Gate
 from tests.postgres import Postgres, Stop, running_postgres

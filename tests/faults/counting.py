@@ -23,6 +23,7 @@ class Counts:
         refused: tasks that the caller was told are not accepted.
         seconds: from the end of the fault until all was done.
         aim: what `seconds` should not exceed on a machine that does nothing else.
+        request: seconds of the slowest request during the fault, if that was measured.
     """
 
     scenario: str
@@ -35,6 +36,7 @@ class Counts:
     refused: int
     seconds: float
     aim: float
+    request: float | None
 
 
 def verify(tasks: Mapping[str, History], rows: Sequence[Row]) -> None:
@@ -65,6 +67,7 @@ def count(
     refused: int,
     seconds: float,
     aim: float,
+    request: float | None,
 ) -> Counts:
     """Return the line of the table for what has happened."""
     dead = {row.id for row in rows if row.dead}
@@ -82,6 +85,7 @@ def count(
         refused=refused,
         seconds=seconds,
         aim=aim,
+        request=request,
     )
 
 
@@ -89,12 +93,13 @@ def table(counts: Sequence[Counts]) -> list[str]:
     """Return the lines of a table of all scenarios."""
     width = max(len(one.scenario) for one in counts)
     head = ("accepted", "effects", "lost", "repeated", "dead", "refused")
-    lines = [f"{'fault':{width}}  {'database':10}  {'  '.join(head)}  done in   aim"]
+    lines = [f"{'fault':{width}}  {'database':10}  {'  '.join(head)}  done in   aim  request"]
     for one in counts:
         numbers = (one.accepted, one.effects, one.lost, one.repeated, one.dead, one.refused)
         cells = [f"{value:>{len(title)}}" for value, title in zip(numbers, head, strict=False)]
         lines.append(
             f"{one.scenario:{width}}  {one.database:10}  {'  '.join(cells)}"
             f"  {one.seconds:5.1f} s  {one.aim:2.0f} s"
+            + (f"   {one.request:.1f} s" if one.request else "")
         )
     return lines

@@ -51,6 +51,7 @@ class FaultSystem(System):
     def __init__(self, directory: Path, processes: ExitStack, database: Database) -> None:
         super().__init__(directory, processes, database.url)
         self.database = database
+        self.slowest_request: float | None = None  # seconds, where a test measures that
         # The options are those of relays and workers, which must know the overflow.
         self.env |= {"LOOP_OPTIONS": json.dumps(LOOP)}
 
@@ -144,6 +145,7 @@ class FaultSystem(System):
             refused=self.ledger.count("refuse"),
             seconds=seconds,
             aim=aim,
+            request=self.slowest_request,
         )
 
     def verify(self) -> None:

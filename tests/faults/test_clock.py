@@ -1,6 +1,7 @@
 """A process whose clock is an hour wrong."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.faults.system import LEASE, FaultSystem, accept
 
 either = pytest.mark.parametrize(
     ("on_either", "hours"),
-    [("on_postgres", 1), ("on_postgres", -1), ("on_sqlite", 1)],
+    [("on_postgres", 1), ("on_sqlite", -1)],
     indirect=["on_either"],
 )
 
@@ -20,11 +21,12 @@ def test_leases_end_by_the_clock_of_the_database(
     on_either: FaultSystem, hours: int, report: Report
 ) -> None:
     wrong = {"CLOCK_HOURS": str(hours)}
-    on_either.relay()
-    on_either.relay(**wrong)
-    on_either.prefork()
+    on_either.rescue()
     on_either.env |= wrong
-    web = on_either.web(max_running=250)
+    with ThreadPoolExecutor() as pool:
+        started = pool.submit(on_either.relay)
+        web = on_either.web(max_running=250)
+        started.result()
     accept(web, 500, seconds=LEASE * 1.2)
     on_either.ledger.wait_for("end", 400)
     # Nothing was taken from a process that lived, though it ran it for longer than a lease.

@@ -1,5 +1,6 @@
 """What the public may know of tasks: how far they are, and nothing of their arguments or errors."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,8 @@ from hybrid_tasks.results import TaskResult
 from hybrid_tasks.tasks import extended
 from meats.menu import STEPS
 from meats.models import Order
+
+logger = logging.getLogger(__name__)
 
 NEW = timedelta(minutes=1)  # the results of so young an order may not be stored yet
 
@@ -45,15 +48,24 @@ def words(result: TaskResult) -> str:
     return said
 
 
+async def load_result(task_id: str) -> TaskResult | None:
+    """Return what is known of a task. Raises what the store of results raises."""
+    try:
+        return await task_backends["default"].aget_result(task_id)  # type: ignore[return-value]
+    except TaskResultDoesNotExist:
+        return None
+
+
 async def load_results(ids: Iterable[str]) -> dict[str, TaskResult]:
-    """Return the results that are known of these tasks, by id."""
+    """Return what is known of these tasks, by id: nothing, while the store of results is away."""
     found = {}
-    for task_id in ids:
-        try:
-            found[task_id] = await task_backends["default"].aget_result(task_id)
-        except TaskResultDoesNotExist:
-            continue
-    return found  # type: ignore[return-value]
+    try:
+        for task_id in ids:
+            if result := await load_result(task_id):
+                found[task_id] = result
+    except Exception:
+        logger.warning("The results of tasks cannot be read", exc_info=True)
+    return found
 
 
 def order_progress(order: Order, results: Mapping[str, TaskResult]) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from django.views.decorators.http import require_safe
 
 from hybrid_tasks.results import TaskResult
 from meats import streams
-from meats.progress import load_results, public_state
+from meats.progress import load_result, public_state
 
 
 async def get_result_or_404(task_id: str) -> TaskResult:
-    results = await load_results([task_id])
-    if task_id not in results:
+    result = await load_result(task_id)
+    if result is None:
         raise Http404("No such task.")
-    return results[task_id]
+    return result
 
 
 @require_safe

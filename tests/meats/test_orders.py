@@ -11,7 +11,7 @@ from django.test import AsyncClient, Client, RequestFactory
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from hybrid_tasks.testing import CapturedTasks, capture_tasks
+from hybrid_tasks.testing import CapturedTasks, CapturingBackend, capture_tasks
 from meats.models import Customer, Order, OrderItem
 from meats.ordering import SIDE_EFFECTS
 from meats.rates import address_of, seconds_to_wait
@@ -175,6 +175,19 @@ def test_pages_show_nobodys_name_or_address(orderer: Orderer) -> None:
 def test_the_home_page_gives_no_keys_to_others_orders(orderer: Orderer) -> None:
     order = orderer.order()
     assert str(order.uuid) not in orderer.client.get("/", headers=BROWSER).content.decode()
+
+
+def test_an_order_is_shown_while_the_store_of_results_is_away(
+    orderer: Orderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ConnectionError("Redis is away")
+
+    order = orderer.order()
+    monkeypatch.setattr(CapturingBackend, "local_result", fail)
+    page = orderer.client.get(order.get_absolute_url())
+    assert page.status_code == 200
+    assert "Waiting for the smoker" in page.content.decode()
 
 
 def test_only_a_smoked_order_is_collected_and_only_once(orderer: Orderer) -> None:

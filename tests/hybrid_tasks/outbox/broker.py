@@ -1,0 +1,29 @@
+"""Celery applications that only send, and what they have sent, as a broker has it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from celery import Celery
+from redis import Redis
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+def application(name: str, url: str) -> Celery:
+    app = Celery(name, set_as_current=False, broker=url)
+    app.config_from_object("django.conf:settings", namespace="CELERY")
+    app.conf.broker_url = url
+    return app
+
+
+away = application("away", NOWHERE)
+there = application("there", NOWHERE)  # the fixture names a broker that is
+
+
+def messages(url: str) -> Iterator[dict[str, Any]]:
+    """Take the messages out of the default queue, whatever their priority."""
+    with Redis.from_url(url) as client:
+        for key in client.keys("default*"):
+            while (raw := client.lpop(key)) is not None:
+                yield json.loads(raw)

@@ -79,3 +79,13 @@ def test_cancelled_is_not_run() -> None:
         (ended,) = captured.run()
     assert ended.status == TaskResultStatus.FAILED
     assert ended.errors[0].exception_class_path == "hybrid_tasks.exceptions.TaskCancelled"
+
+
+async def test_durable_tasks_need_no_table() -> None:
+    """No test database here: a row would raise."""
+    later = smoke.using(durable=True, run_after=timezone.now() + timedelta(hours=1))
+    with capture_tasks() as captured:
+        await smoke.using(durable=True).aenqueue(["tofu"])
+        await later.aenqueue(["ribs"])
+        results = await captured.arun()
+    assert [result.return_value for result in results] == [["tofu"], ["ribs"]]

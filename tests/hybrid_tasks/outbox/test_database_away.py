@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import dj_database_url
 import pytest
@@ -13,7 +14,16 @@ from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.outbox import NewRow
 from hybrid_tasks.outbox_writer import OutboxWriter
 from tests.hybrid_tasks.databases import add_database, routed_to
-from tests.hybrid_tasks.outbox.rows import LEASE, State, make, row, states, states_apart
+from tests.hybrid_tasks.outbox.command import relay_outbox
+from tests.hybrid_tasks.outbox.rows import (
+    LEASE,
+    State,
+    add_many,
+    make,
+    row,
+    states,
+    states_apart,
+)
 from tests.hybrid_tasks.outbox.writers import Gate
 from tests.postgres import Postgres, Stop, running_postgres
 from tests.processes import PATIENCE, wait_until
@@ -167,3 +177,20 @@ async def test_accepted_is_what_is_there_whenever_it_dies(
     there = set(await asyncio.to_thread(states_apart))
     assert accepted - there == set()
     assert there & refused == set()
+
+
+def test_the_relay_goes_on_when_it_is_back(
+    database: str, server: Postgres, broker_url: str, tmp_path: Path
+) -> None:
+    options = ["--interval", "0.1"]
+    with relay_outbox(tmp_path / "log", server.url, broker_url, *options) as command:
+        command.wait_for("Relaying every 0.1 s until stopped")
+        before = add_many(1, alias="celery")
+        wait_until(lambda: states() == {before[0]: State.SENT}, "it is sent")
+        stop(server)
+        command.wait_for("The outbox cannot be read, will try again")
+        server.start()
+        after = add_many(1, alias="celery")
+        sent = dict.fromkeys(before + after, State.SENT)
+        wait_until(lambda: states() == sent, "the next one is sent")
+        assert command.stop() == 0, command.output()

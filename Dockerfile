@@ -8,8 +8,8 @@ ENV PYTHONUNBUFFERED=1 \
 WORKDIR /app
 
 RUN useradd --system --create-home --uid 10001 smokehouse \
-    && mkdir -p /app/var \
-    && chown smokehouse /app/var
+    && mkdir -p /app/var/reports \
+    && chown -R smokehouse /app/var
 
 # The installer is the one that uv.lock names.
 COPY pyproject.toml uv.lock ./

@@ -61,6 +61,8 @@ class Stack:
             "EMAIL_HOST": HOST,
             "EMAIL_PORT": str(self.ports["SMTP_PORT"]),
             "FLOWER_URL": self.url("FLOWER_PORT"),
+            # The mail server's own folder: what is there was accepted.
+            "MAIL_ARCHIVE": str(self.var_dir / "mail"),
             # Room for the parts that stop after the web process, within 20 s for all.
             "DRAIN_TIMEOUT": "8",
         }

@@ -159,3 +159,12 @@ class Cleanup(models.Model):
 
     def __str__(self) -> str:
         return f"Cleanup of {self.started:%Y-%m-%d %H:%M}"
+
+    @property
+    def counts(self) -> list[tuple[str, int]]:
+        """What was removed, in words, and how many."""
+        return [
+            (name.replace("_", " "), count)
+            for name, count in self.removed.items()
+            if name != "errors"
+        ]

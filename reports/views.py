@@ -97,6 +97,7 @@ def show_run(request: HttpRequest, period: str) -> HttpResponse:
             "reports": Paginator(reports, PER_PAGE).get_page(request.GET.get("page")),
             "search": search,
             "abandoned": len(abandoned(run)) if run.is_active else 0,
+            "is_live": run.is_active,
         },
     )
 

@@ -56,9 +56,7 @@ class TaskJob(Job):
         self.attempt: Attempt | None = None
 
     async def run(self) -> float | None:
-        if self.durable and not await writer.astart(self.id, self.worker.options.lease):
-            logger.warning("Task id=%s goes on elsewhere: not started here", self.id)
-            writer.forget([self.id])
+        if self.durable and not await self._claim_attempt():
             return None
         self.attempt = attempt = self.worker.attempt(self.result)
         await acall(attempt)
@@ -67,6 +65,20 @@ class TaskJob(Job):
         if self.durable and self.reason is not Reason.LOST:
             self._settle(attempt)
         return attempt.delay
+
+    async def _claim_attempt(self) -> bool:
+        """Count an attempt; return False if this process must not make it."""
+        try:
+            won = await writer.astart(self.id, self.worker.options.lease)
+        except Exception:
+            # Not the database being away, which is waited for. Held on to, it would never run.
+            logger.exception("Task id=%s cannot be started: left to the relay", self.id)
+            writer.release(self.id)
+            return False
+        if not won:
+            logger.warning("Task id=%s goes on elsewhere: not started here", self.id)
+            writer.forget([self.id])
+        return won
 
     def _settle(self, attempt: Attempt) -> None:
         if attempt.delay is not None:

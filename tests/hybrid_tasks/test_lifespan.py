@@ -5,8 +5,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from hybrid_tasks.lifespan import Lifespan, Message, Receive, Scope, Send
+
+
+@pytest.fixture(autouse=True)
+def _no_tasks(settings: Settings) -> None:
+    """Whether a server's tasks run, others test; these servers need no database."""
+    settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"}}
+
 
 type Journal = list[str]
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.tasks import TaskResultStatus
 from django.utils import timezone
 from pytest_django import Settings
@@ -298,6 +298,20 @@ async def test_what_finds_no_place_is_left_and_adopted_later(settings: Settings)
         await finished(result)
         await until(lambda: crowded.id in runs, "it is adopted")
         assert await settled() == {}
+
+
+async def test_what_cannot_be_started_is_left_to_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise IntegrityError("no attempt can be counted")
+
+    monkeypatch.setattr(outbox, "start_held", refuse)
+    async with serve():
+        result = await enqueue(durable_tasks.count)
+        await until(lambda: "cannot be started" in caplog.text, "it is told")
+        assert await settled() == {result.id: State.WAITING}
+    assert runs == []
 
 
 async def test_what_another_process_has_taken_is_stopped_here(settings: Settings) -> None:

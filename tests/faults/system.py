@@ -131,9 +131,9 @@ class FaultSystem(System):
     def wait_settled(self, since: float, aim: float) -> float:
         """Wait until the outbox holds dead letters only; return the seconds since `since`.
 
-        Fails after four times the seconds of `aim`, which are meant for a machine that is not busy.
+        Fails after six times the seconds of `aim`, which are meant for a machine that is not busy.
         """
-        wait_until(self.settled, "the outbox holds dead letters only", 4 * aim, pause=0.2)
+        wait_until(self.settled, "the outbox holds dead letters only", 6 * aim, pause=0.2)
         return time.monotonic() - since
 
     def counts(self, scenario: str, seconds: float, aim: float) -> Counts:

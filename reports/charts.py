@@ -14,7 +14,7 @@ from reports.pdf_chart import grid_step
 from reports.periods import Period, months_later
 
 WIDTH, HEIGHT = 480, 220
-LEFT, RIGHT, TOP, BOTTOM = 56, 4, 12, 26
+LEFT, RIGHT, TOP, BOTTOM = 62, 4, 12, 26
 MONTHS = 12
 
 
@@ -50,6 +50,7 @@ class Chart:
     height: int = HEIGHT
     left: int = LEFT
     right: int = WIDTH - RIGHT
+    amounts: int = LEFT - 6
     label_y: int = HEIGHT - 8
 
     @property

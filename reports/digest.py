@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from hybrid_tasks.models import OutboxTask
 from meats.models import Customer, Order
+from reports.builder import NOTHING
 from reports.finishing import staff_addresses
 from reports.models import Cleanup, CustomerReport, ReportRun
+from reports.pdf import money
 
 WEEK = timedelta(days=7)
 
@@ -45,4 +47,5 @@ def send() -> int:
 
 def sums_since(begins: object, ends: object) -> dict[str, object]:
     orders = Order.objects.filter(created_at__gte=begins, created_at__lt=ends).order_by()
-    return orders.aggregate(orders=Count("pk"), revenue=Sum("price", default=0))
+    sums = orders.aggregate(orders=Count("pk"), revenue=Sum("price", default=NOTHING))
+    return {"orders": sums["orders"], "revenue": money(sums["revenue"])}

@@ -17,8 +17,8 @@ def kill_under_load(system: FaultSystem) -> float:
     web, _ = system.up(max_running=50)
 
     def busy() -> bool:
-        accepted, ended = system.ledger.count("accept"), system.ledger.count("end")
-        return accepted >= 550 and 50 <= ended <= accepted - 100
+        ended, started, accepted = map(system.ledger.count, ("end", "start", "accept"))
+        return accepted >= 550 and 50 <= ended <= started - 25 and started <= accepted - 50
 
     with Load(lambda: web, n=50, pause=0.5, seconds=0.3, tasks=KINDS):
         wait_until(busy, "many tasks wait, run and have ended")

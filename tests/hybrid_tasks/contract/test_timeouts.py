@@ -26,6 +26,7 @@ async def test_an_attempt_that_takes_too_long_fails(contract: Contract, task: An
 
 async def test_a_coroutine_cleans_up_before_it_fails(contract: Contract) -> None:
     result = await finished(await contract.of(tasks.hang, timeout=0.5).aenqueue())
+    await contract.ledger.until(result.id, "finished")  # told after the result was stored
     assert contract.ledger.events(result.id) == [
         "started",
         "ran",

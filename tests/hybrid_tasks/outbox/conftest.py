@@ -1,13 +1,17 @@
 """The outbox on each database that it promises to work on: SQLite in a file, and PostgreSQL."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dj_database_url
 import pytest
 from pytest_django import DjangoDbBlocker, Settings
 
 from hybrid_tasks import outbox_writer
+from hybrid_tasks.signals import task_dead
 from tests.hybrid_tasks.databases import add_database, add_sqlite, routed_to
+from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
+from tests.hybrid_tasks.outbox.on_loop import use
 from tests.hybrid_tasks.outbox.writers import Gate, MortalWriter
 from tests.postgres import Postgres
 
@@ -58,3 +62,24 @@ def a_writer(database: str, gate: Gate) -> Iterator[MortalWriter]:
     finally:
         gate.open()
         one.end()
+
+
+@pytest.fixture
+def fresh_loop(settings: Settings) -> None:
+    """No gate is open, nothing has run, and the loop is the only backend."""
+    runs.clear()
+    gates.clear()
+    use(settings)
+
+
+@pytest.fixture
+def dead() -> Iterator[list[dict[str, Any]]]:
+    """What the signal `task_dead` told."""
+    heard: list[dict[str, Any]] = []
+
+    def hear(**told: Any) -> None:
+        heard.append(told)
+
+    task_dead.connect(hear)
+    yield heard
+    task_dead.disconnect(hear)

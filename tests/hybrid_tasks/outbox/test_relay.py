@@ -1,9 +1,6 @@
-"""The Celery backend and the relay, with a broker that is there and one that is not."""
+"""What the Celery backend and the relay send to a broker, and when."""
 
-import asyncio
 import threading
-from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -14,19 +11,16 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from hybrid_tasks import outbox, results
-from hybrid_tasks.backends import celery as celery_backend
-from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.celery_tasks import HEADER
-from hybrid_tasks.exceptions import BrokerUnavailable, TaskInterrupted
+from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.execution import then_close
-from hybrid_tasks.outbox_writer import writer
-from hybrid_tasks.publisher import publisher
 from hybrid_tasks.relay import Relayed, relay
-from hybrid_tasks.results import TaskResult, decode
+from hybrid_tasks.results import decode
 from hybrid_tasks.signals import task_dead
 from project.settings import next_redis_database
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox import broker, durable_tasks
+from tests.hybrid_tasks.outbox.by_celery import enqueue, ids_in, settled, use
 from tests.hybrid_tasks.outbox.rows import (
     LEASE,
     State,
@@ -34,36 +28,10 @@ from tests.hybrid_tasks.outbox.rows import (
     add_many,
     change,
     expire,
-    row,
-    states,
-    states_apart,
 )
-from tests.hybrid_tasks.outbox.writers import locked_table
-from tests.processes import PATIENCE, wait_until
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-def use(settings: Settings, app: str) -> None:
-    settings.TASKS = {
-        "default": {
-            "BACKEND": "hybrid_tasks.backends.eventloop.EventLoopBackend",
-            "OPTIONS": {"overflow": "celery", "drain_timeout": 0, "max_running": 1},
-        },
-        "celery": {
-            "BACKEND": "hybrid_tasks.backends.celery.CeleryBackend",
-            "OPTIONS": {"app": f"{broker.__name__}.{app}", "lease": LEASE},
-        },
-    }
-
-
-@pytest.fixture
-def away(settings: Settings, database: str) -> Iterator[None]:
-    """Nothing listens where the broker should."""
-    use(settings, "away")
-    yield
-    assert publisher.flush(PATIENCE)
-    publisher._away_until = 0.0  # the other tests have a broker
 
 
 @pytest.fixture
@@ -76,91 +44,6 @@ def queue(settings: Settings, broker_url: str) -> str:
     list(broker.messages(url))
     use(settings, "there")
     return url
-
-
-def enqueue(task: Any, *args: Any, **options: Any) -> TaskResult:
-    result: TaskResult = task.using(backend="celery", **options).enqueue(*args)
-    return result
-
-
-def ids_in(queue: str) -> Counter[str]:
-    return Counter(message["headers"]["id"] for message in broker.messages(queue))
-
-
-def settled() -> dict[str, str]:
-    assert publisher.flush(PATIENCE)
-    assert writer.flush(PATIENCE)
-    return states()
-
-
-# --- Without a broker ----------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("away")
-def test_an_ordinary_task_becomes_a_row() -> None:
-    result = enqueue(tasks.echo, "a")
-    assert states() == {result.id: State.WAITING}
-    kept = decode(row(result.id).message)
-    assert (kept.args, kept.task.durable) == (["a"], True)  # type: ignore[attr-defined]
-
-
-@pytest.mark.usefixtures("away")
-async def test_an_ordinary_task_of_a_coroutine_becomes_a_row() -> None:
-    result = await tasks.echo.using(backend="celery").aenqueue()
-    assert await asyncio.to_thread(states_apart) == {result.id: State.WAITING}
-
-
-@pytest.mark.usefixtures("away")
-def test_a_durable_task_is_left_to_the_relay() -> None:
-    result = enqueue(durable_tasks.count)
-    assert settled() == {result.id: State.WAITING}
-    assert row(result.id).sends == row(result.id).attempts == 0
-
-
-@pytest.mark.usefixtures("away")
-def test_a_durable_task_for_which_there_is_no_room_is_left_to_the_relay(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(publisher, "limit", 0)
-    result = enqueue(durable_tasks.count)
-    assert settled() == {result.id: State.WAITING}
-    assert f"Task id={result.id} is left to the relay" in caplog.text
-
-
-@pytest.mark.usefixtures("away")
-def test_with_neither_broker_nor_database_the_caller_is_told(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(celery_backend, "FALLBACK_SECONDS", 0.2)
-    with locked_table(), pytest.raises(BrokerUnavailable):
-        enqueue(tasks.echo)
-    assert settled() == {}
-
-
-@pytest.mark.usefixtures("away")
-def test_the_relay_keeps_what_the_broker_does_not_take() -> None:
-    ids = add_many(3, alias="celery")
-    assert relay() == Relayed(kept=3)
-    assert settled() == dict.fromkeys(ids, State.WAITING)
-    assert {row(task_id).sends for task_id in ids} == {0}
-
-
-@pytest.mark.usefixtures("away")
-async def test_a_stop_leaves_rows_for_all_that_waits() -> None:
-    """Also for ordinary tasks: an orderly stop loses none."""
-    durable_tasks.gates.clear()
-    durable_tasks.runs.clear()
-    async with serve():
-        again = durable_tasks.wait_for.using(max_attempts=2)
-        running = await again.aenqueue("never")
-        await asyncio.sleep(0)
-        waiting = await durable_tasks.count.aenqueue()
-        ordinary = await tasks.echo.aenqueue()
-    there = await asyncio.to_thread(then_close, settled)
-    assert there == dict.fromkeys((running.id, waiting.id, ordinary.id), State.WAITING)
-
-
-# --- With one ------------------------------------------------------------------------------------
 
 
 def test_a_durable_task_is_the_brokers_for_a_lease(queue: str) -> None:

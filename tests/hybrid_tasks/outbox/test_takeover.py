@@ -1,0 +1,125 @@
+"""Rows that one process leaves and another takes over, on their event loops."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import IntegrityError
+from django.tasks import TaskResultStatus
+from pytest_django import Settings
+
+from hybrid_tasks import outbox, results
+from hybrid_tasks.backends.base import hybrid_backend
+from hybrid_tasks.backends.eventloop import serve
+from hybrid_tasks.exceptions import TaskInterrupted
+from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.results import TaskResult
+from tests.hybrid_tasks.contract.waiting import finished, until
+from tests.hybrid_tasks.outbox import durable_tasks
+from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
+from tests.hybrid_tasks.outbox.on_loop import QUICK, enqueue, read, running, settled, use
+from tests.hybrid_tasks.outbox.rows import LEASE, State, change, expire, make, row
+
+pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
+
+
+def leave(task: Any, attempts: int = 0) -> TaskResult:
+    """Leave a row as a process does that dies."""
+    result = make(task)
+    outbox.insert([NewRow(result, holder="dead process", lease=LEASE)])
+    expire(result.id)
+    change(result.id, attempts=attempts)
+    return result
+
+
+async def test_what_a_dead_process_left_is_adopted() -> None:
+    again = durable_tasks.count.using(max_attempts=2)
+    left, begun = await read(leave, durable_tasks.count), await read(leave, again, 1)
+    async with serve():
+        await until(lambda: len(runs) == 2, "both run")
+        assert (await finished(begun)).attempts == 2
+        assert await settled() == {}
+    assert set(runs) == {left.id, begun.id}
+    assert begun.worker_ids[0] == results.UNSEEN_WORKER
+
+
+async def test_what_has_no_attempt_left_is_a_dead_letter(dead: list[dict[str, Any]]) -> None:
+    left = await read(leave, durable_tasks.count, 1)
+    async with serve():
+        await until(lambda: dead, "the signal is sent")
+    assert runs == []
+    assert await settled() == {left.id: State.DEAD}
+    assert dead[0]["task_id"] == left.id
+    assert dead[0]["task_result"].errors[-1].exception_class is TaskInterrupted
+    await left.arefresh()
+    assert left.status == TaskResultStatus.FAILED
+
+
+@pytest.mark.parametrize("message", ["no JSON", None])
+async def test_what_cannot_be_read_is_a_dead_letter(
+    dead: list[dict[str, Any]], message: str | None
+) -> None:
+    left = await read(leave, durable_tasks.count)
+    text = (await read(row, left.id)).message
+    await read(
+        partial(change, left.id, message=message or text.replace("durable_tasks.count", "gone"))
+    )
+    async with serve():
+        await until(lambda: dead, "the signal is sent")
+    assert await settled() == {left.id: State.DEAD}
+    assert (dead[0]["task_id"], dead[0]["task_result"]) == (left.id, None)
+    assert len((await read(row, left.id)).errors) == 1
+
+
+async def test_what_finds_no_place_is_left_and_adopted_later(settings: Settings) -> None:
+    use(settings, lease=QUICK, max_running=1, max_waiting=0)
+    async with running() as result:
+        crowded = await enqueue(durable_tasks.count)
+        assert (await settled())[crowded.id] == State.WAITING
+        gates["gate"].set()
+        await finished(result)
+        await until(lambda: crowded.id in runs, "it is adopted")
+        assert await settled() == {}
+
+
+async def test_what_cannot_be_started_is_left_to_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise IntegrityError("no attempt can be counted")
+
+    monkeypatch.setattr(outbox, "start_held", refuse)
+    async with serve():
+        result = await enqueue(durable_tasks.count)
+        await until(lambda: "cannot be started" in caplog.text, "it is told")
+        assert await settled() == {result.id: State.WAITING}
+    assert runs == []
+
+
+async def test_what_another_process_has_taken_is_stopped_here(settings: Settings) -> None:
+    use(settings, lease=QUICK)
+    async with running() as result:
+        await read(partial(change, result.id, claimed_by="other", available_at=outbox.after(LEASE)))
+        held = hybrid_backend("default").local_result
+        await until(lambda: held(result.id) is None, "it is stopped")
+        assert await settled() == {result.id: State.CLAIMED}
+        assert (await read(row, result.id)).claimed_by == "other"
+
+
+async def test_a_stop_leaves_what_is_left_to_others(settings: Settings) -> None:
+    """What ran has lost its attempt; what waited has not."""
+    use(settings, max_running=2)
+    again = durable_tasks.wait_for.using(max_attempts=2)
+    async with running("never") as last:
+        more = await enqueue(again, "never")
+        await until(lambda: more.id in runs, "both run")
+        waiting = await enqueue(durable_tasks.count)
+    there = await settled()
+    assert there == {last.id: State.DEAD, more.id: State.WAITING, waiting.id: State.WAITING}
+    attempts = [(await read(row, one.id)).attempts for one in (last, more, waiting)]
+    assert attempts == [1, 1, 0]
+    assert "TaskInterrupted" in (await read(row, more.id)).errors[0][0]
+    async with serve():
+        gates["never"].set()
+        await until(lambda: {more.id, waiting.id} <= set(runs[2:]), "others run them")
+        assert (await finished(more)).attempts == 2

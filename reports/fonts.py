@@ -34,8 +34,8 @@ def font(name: str) -> TTFont:
 
 
 def load() -> None:
-    """Make all fonts known to reportlab."""
-    for name in (REGULAR, BOLD, *FALLBACKS):
+    """Make the fonts known to reportlab that every page has; the others are loaded when needed."""
+    for name in (REGULAR, BOLD):
         font(name)
 
 

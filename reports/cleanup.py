@@ -86,7 +86,8 @@ def old_cleanups(dry_run: bool) -> int:
 
 
 def old_slots(dry_run: bool) -> int:
-    return remove(SentSlot.objects.filter(due__lt=days_ago(KEEP_SLOTS_DAYS)), dry_run)
+    # By when it was sent: a slot that was missed long ago may have been sent just now.
+    return remove(SentSlot.objects.filter(sent__lt=days_ago(KEEP_SLOTS_DAYS)), dry_run)
 
 
 def old_runs(dry_run: bool) -> int:

@@ -74,6 +74,15 @@ class System:
     def start_beat(self) -> Process:
         return self.start(*BEAT)
 
+    def wait_for_ticks(self) -> None:
+        """Wait until beat has sent the relay, which is due every few seconds, some more times."""
+        query = (
+            "SELECT total_run_count FROM django_celery_beat_periodictask"
+            " WHERE task = 'hybrid_tasks.relay_outbox'"
+        )
+        ((before,),) = self.rows(query)
+        wait_until(lambda: self.rows(query)[0][0] >= before + 3, "beat is at work")
+
     def manage(self, *arguments: str) -> str:
         """Run manage.py; return what it printed."""
         process = self.start(sys.executable, str(ROOT / "manage.py"), *arguments)

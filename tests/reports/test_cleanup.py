@@ -120,7 +120,8 @@ def test_old_dead_letters_slots_and_cleanups() -> None:
         )
     OutboxTask.objects.create(id="waits", available_at=now - 99 * DAY, message="{}")
     for days in (89, 91):
-        SentSlot.objects.create(schedule="Nightly cleanup", due=now - days * DAY)
+        slot = SentSlot.objects.create(schedule="Nightly cleanup", due=now - (99 + days) * DAY)
+        SentSlot.objects.filter(pk=slot.pk).update(sent=now - days * DAY)
         Cleanup.objects.create(started=now - days * DAY)
     assert clean_twice() == {"old_dead_letters": 1, "old_slots": 1, "old_cleanups": 1}
     assert set(OutboxTask.objects.values_list("pk", flat=True)) == {"29", "waits"}

@@ -21,18 +21,20 @@ class OutboxQuerySet(models.QuerySet["OutboxTask"]):
         return self.filter(state=OutboxTask.State.WAITING, available_at__lte=Now())
 
     def claimed(self) -> "OutboxQuerySet":
-        return self.filter(state=OutboxTask.State.CLAIMED, available_at__gt=Now())
+        return self.filter(state=OutboxTask.State.CLAIMED, available_at__gt=Now(), overdue=False)
 
     def abandoned(self) -> "OutboxQuerySet":
         """Those whose holder has not renewed its lease: it has died or hangs."""
-        return self.filter(state=OutboxTask.State.CLAIMED, available_at__lte=Now())
+        late = Q(available_at__lte=Now()) | Q(overdue=True)
+        return self.filter(late, state=OutboxTask.State.CLAIMED)
 
     def sent(self) -> "OutboxQuerySet":
         return self.filter(state=OutboxTask.State.SENT)
 
     def due(self) -> "OutboxQuerySet":
         """Those that the relay may take: nobody holds them, and their time has come."""
-        return self.alive().filter(available_at__lte=Now())
+        claimed = Q(state=OutboxTask.State.CLAIMED, overdue=False)
+        return self.alive().filter(~claimed, available_at__lte=Now())
 
     def scheduled(self) -> "OutboxQuerySet":
         """Those that wait for their `run_after`, or for their next attempt."""
@@ -42,10 +44,11 @@ class OutboxQuerySet(models.QuerySet["OutboxTask"]):
         """Tell for each row which of these states it is in, as `row.standing`."""
         state, standing = OutboxTask.State, OutboxTask.Standing
         come = Q(available_at__lte=Now())
+        late = come | Q(overdue=True)
         told = Case(
             When(come, state=state.WAITING, then=Value(standing.WAITING)),
             When(state=state.WAITING, then=Value(standing.SCHEDULED)),
-            When(come, state=state.CLAIMED, then=Value(standing.ABANDONED)),
+            When(late, state=state.CLAIMED, then=Value(standing.ABANDONED)),
             When(state=state.CLAIMED, then=Value(standing.CLAIMED)),
             When(state=state.SENT, then=Value(standing.SENT)),
             default=Value(standing.DEAD),
@@ -58,7 +61,8 @@ class OutboxTask(models.Model):
 
     `available_at` is the one time that matters: until then the row belongs to its holder (a lease),
     to the broker (which may still deliver it) or to nobody (`run_after`, a backoff); from then on
-    the relay may take it.
+    the relay may take it. A lease that has ended is `overdue` first, with a grace in which a holder
+    that lives can still renew it: after a while without the database, all leases have ended.
     """
 
     class State(models.TextChoices):
@@ -85,6 +89,7 @@ class OutboxTask(models.Model):
     state = models.CharField(max_length=7, choices=State, default=State.WAITING)
     available_at = models.DateTimeField()
     claimed_by = models.CharField(max_length=100, blank=True, default="")
+    overdue = models.BooleanField(db_default=False)
     attempts = models.PositiveIntegerField(default=0)
     max_attempts = models.PositiveIntegerField(default=1)
     sends = models.PositiveIntegerField(default=0)

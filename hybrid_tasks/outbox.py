@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from itertools import chain
+from itertools import batched, chain
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 WAITING, CLAIMED, SENT, DEAD = "WAITING", "CLAIMED", "SENT", "DEAD"
 
+RENEWED_AT_ONCE = 20_000  # rows; SQLite takes 32,766 parameters
 MANY_PARAMS = 10_000  # in one statement, where the database has no limit that matters
 SENT_LEASE_CAP = timedelta(hours=1)
 SENT_DOUBLINGS = 10  # after so many sends the cap holds for every lease of seconds
@@ -149,9 +150,16 @@ def insert(new: Iterable[NewRow]) -> None:
 def start_held(ids: Collection[str], holder: str, lease: float) -> set[str]:
     """Count an attempt for each row that `holder` has claimed; return the ids of those."""
     held = rows(ids).filter(claimed_by=holder, state=CLAIMED)
-    if held.update(attempts=F("attempts") + 1, available_at=after(lease)) == len(ids):
+    changes = claimed_by(holder, lease)
+    if held.update(**changes, attempts=F("attempts") + 1) == len(ids):
         return set(ids)
     return set(held.values_list("pk", flat=True))
+
+
+def uncount(ids: Collection[str], holder: str) -> None:
+    """Take back an attempt that was counted when it could not begin any more."""
+    untaken = Q(claimed_by=holder) | Q(state=WAITING)
+    rows(ids).alive().filter(untaken, attempts__gt=0).update(attempts=F("attempts") - 1)
 
 
 def claim_delivered(task_id: str, holder: str, lease: float) -> "OutboxTask | None":
@@ -160,7 +168,7 @@ def claim_delivered(task_id: str, holder: str, lease: float) -> "OutboxTask | No
     Returns None if the row is gone, is run by another process, waits for its time, or has no
     attempt left: this delivery must not run then.
     """
-    free = Q(state=SENT) | Q(state__in=(WAITING, CLAIMED), available_at__lte=Now())
+    free = Q(state=SENT) | Q(pk__in=rows([task_id]).due())
     won = (
         rows([task_id])
         .filter(free, attempts__lt=F("max_attempts"))
@@ -169,9 +177,13 @@ def claim_delivered(task_id: str, holder: str, lease: float) -> "OutboxTask | No
     return rows([task_id]).filter(claimed_by=holder).first() if won else None
 
 
-def renew(holder: str, lease: float) -> int:
-    """Give `holder` a new lease of all that it has claimed; return how many."""
-    return rows().filter(claimed_by=holder, state=CLAIMED).update(available_at=after(lease))
+def renew(ids: Collection[str], holder: str, lease: float) -> int:
+    """Give `holder` a new lease of rows that it has claimed; return how many it still had."""
+    renewed = 0
+    for some in batched(ids, RENEWED_AT_ONCE):
+        held = rows(some).filter(claimed_by=holder, state=CLAIMED)
+        renewed += held.update(**claimed_by(holder, lease))
+    return renewed
 
 
 def held_by(holder: str) -> set[str]:
@@ -303,6 +315,16 @@ def hasten(ids: Collection[str]) -> int:
     return len(scheduled)
 
 
+def mark_overdue(backends: Sequence[str], grace: float) -> None:
+    """Give the holders of leases that have ended `grace` seconds to renew them.
+
+    While nobody could write to the database, nobody could renew either: the relay must not be
+    quicker than those who live.
+    """
+    ended = rows().filter(state=CLAIMED, overdue=False, available_at__lte=Now())
+    ended.filter(backend__in=backends).update(overdue=True, available_at=after(grace))
+
+
 def take_due(
     holder: str, limit: int, backends: Sequence[str], changes: dict[str, Any]
 ) -> "list[OutboxTask]":
@@ -323,7 +345,12 @@ def take_due(
 
 def claimed_by(holder: str, lease: float) -> dict[str, Any]:
     """Return the changes of a row that `holder` claims."""
-    return {"state": CLAIMED, "claimed_by": holder, "available_at": after(lease)}
+    return {
+        "state": CLAIMED,
+        "claimed_by": holder,
+        "available_at": after(lease),
+        "overdue": False,
+    }
 
 
 def pass_on(ids: Collection[str], holder: str, to: str) -> None:

@@ -26,6 +26,7 @@ class Kind(IntEnum):
     BURY = 6
     REMOVE = 7
     WITHDRAW = 8  # what was inserted for a caller who has given up
+    UNCOUNT = 9  # an attempt that was counted for a job that had been stopped
 
 
 @dataclass(eq=False, slots=True)
@@ -124,6 +125,10 @@ def withdraw(writes: list[Write], holder: str) -> None:
     outbox.take_back([write.id for write in writes], holder)
 
 
+def uncount(writes: list[Write], holder: str) -> None:
+    outbox.uncount([write.id for write in writes], holder)
+
+
 PERFORM = {
     Kind.INSERT: insert,
     Kind.START: start,
@@ -134,4 +139,5 @@ PERFORM = {
     Kind.BURY: bury,
     Kind.REMOVE: remove,
     Kind.WITHDRAW: withdraw,
+    Kind.UNCOUNT: uncount,
 }

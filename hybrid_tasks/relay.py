@@ -10,6 +10,7 @@ from django.tasks import task_backends
 
 from hybrid_tasks import announcements, outbox, results
 from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
+from hybrid_tasks.dead_letters import announcer
 from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.options import Options
 from hybrid_tasks.outbox_writer import writer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hybrid_tasks")
 
 BATCH = 500  # rows that one statement claims
+GRACE_CAP = 5.0  # seconds; a renewal that fails is tried again every two
 SEND_SECONDS = 10.0  # that a batch may take on its way to the broker
 
 _numbers = count(1)
@@ -62,8 +64,10 @@ def relay(batch: int = BATCH) -> Relayed:
 def relay_batch(backend: HybridBackend[Options], batch: int, relayed: Relayed) -> bool:
     """Send up to `batch` rows through `backend`; return whether more may be sent now."""
     holder = unique_holder()
+    aliases = aliases_behind(backend)
     changes = outbox.sent_by(holder, backend.settings.lease)
-    taken = outbox.take_due(holder, batch, aliases_behind(backend), changes)
+    outbox.mark_overdue(aliases, grace_of(backend))
+    taken = outbox.take_due(holder, batch, aliases, changes)
     alive = living(taken, holder)
     relayed.dead += len(taken) - len(alive)
     if not alive:
@@ -73,6 +77,11 @@ def relay_batch(backend: HybridBackend[Options], batch: int, relayed: Relayed) -
         return False
     relayed.sent += len(alive)
     return len(taken) == batch
+
+
+def grace_of[O: Options](backend: HybridBackend[O]) -> float:
+    """Return the seconds in which a living process surely renews once the database is back."""
+    return min(backend.settings.lease / 2, GRACE_CAP)
 
 
 def unique_holder() -> str:
@@ -120,7 +129,7 @@ def bury_exhausted(result: TaskResult, holder: str) -> None:
     except Exception as error:  # noqa: BLE001 - a cache that is away must not stop the relay
         logger.warning("Result %s cannot be stored: %r", dead.id, error)
     announcements.failed.send(type(backend), dead)
-    writer.announce_dead(dead.id, dead)
+    announcer.announce(dead.id, dead)
 
 
 def bury_unreadable(row: "OutboxTask", error: Exception, holder: str) -> None:
@@ -134,13 +143,14 @@ def bury_unreadable(row: "OutboxTask", error: Exception, holder: str) -> None:
     content["errors"] = [*content["errors"], [told.exception_class_path, told.traceback]]
     content["status"] = "FAILED"
     if outbox.bury(row.pk, json.dumps(content), holder):
-        writer.announce_dead(row.pk, None)
+        announcer.announce(row.pk, None)
 
 
 def adopt[O: Options](backend: HybridBackend[O], room: int) -> list[TaskResult]:
     """Claim up to `room` due rows of a backend without overflow, to run in this process."""
     holder = unique_holder()
     lease = backend.settings.lease
+    outbox.mark_overdue([backend.alias], grace_of(backend))
     taken = outbox.take_due(holder, room, [backend.alias], outbox.claimed_by(holder, lease))
     alive = living(taken, holder)
     outbox.pass_on([result.id for result in alive], holder, writer.holder)

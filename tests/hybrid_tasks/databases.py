@@ -71,5 +71,5 @@ def in_thread_of(one: OutboxWriter, function: Callable[[], object]) -> None:
         called.set_result(None)
 
     future.add_done_callback(call)
-    one._request(Write(Kind.RELEASE, "no task's id", future=future))
+    one.request(Write(Kind.RELEASE, "no task's id", future=future))
     called.result(PATIENCE)

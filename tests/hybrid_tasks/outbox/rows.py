@@ -55,8 +55,9 @@ def states_apart() -> dict[str, str]:
 
 
 def expire(*ids: str) -> None:
-    """Let the lease of rows, or their wait, be over since a second."""
-    assert outbox.rows(ids).update(available_at=outbox.after(-1)) == len(ids)
+    """Let the lease of rows with its grace, or their wait, be over since a second."""
+    over = outbox.rows(ids).update(available_at=outbox.after(-1), overdue=True)
+    assert over == len(ids)
 
 
 def seconds_left(task_id: str) -> float:
@@ -91,7 +92,8 @@ def is_claimed(task_id: str) -> None:
 
 
 def is_abandoned(task_id: str) -> None:
-    change(task_id, state=State.CLAIMED, claimed_by="other", available_at=outbox.after(-1))
+    past = outbox.after(-1)
+    change(task_id, state=State.CLAIMED, claimed_by="other", available_at=past, overdue=True)
 
 
 def is_sent(task_id: str) -> None:

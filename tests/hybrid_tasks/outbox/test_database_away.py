@@ -9,7 +9,7 @@ import pytest
 from django.db import connections
 from pytest_django import DjangoDbBlocker, Settings
 
-from hybrid_tasks import outbox_writer
+from hybrid_tasks import outbox_thread
 from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.outbox import NewRow
 from hybrid_tasks.outbox_writer import OutboxWriter
@@ -58,7 +58,7 @@ def database(
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_writer, "PAUSE_CAP", 0.2)
+    monkeypatch.setattr(outbox_thread, "PAUSE_CAP", 0.2)
 
 
 def new(writer: OutboxWriter, lease: float = LEASE) -> NewRow:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from hybrid_tasks import outbox, outbox_writer
+from hybrid_tasks import outbox, outbox_thread
 from hybrid_tasks.outbox import NewRow
 from hybrid_tasks.outbox_writer import OutboxWriter
 from tests.hybrid_tasks.outbox.rows import LEASE, State, change, make, row, states
@@ -36,7 +36,7 @@ def test_a_lease_is_renewed_in_time_whatever_the_thread_waits_for(
     a_writer: OutboxWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a worker, which claims rows itself while its writer sleeps."""
-    monkeypatch.setattr(outbox_writer, "IDLE_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr(outbox_thread, "IDLE_SECONDS", 10 * PATIENCE)
     put(a_writer, 10 * LEASE)
     result = make()
     outbox.insert([NewRow(result, holder=a_writer.holder, lease=SHORT)])
@@ -46,9 +46,18 @@ def test_a_lease_is_renewed_in_time_whatever_the_thread_waits_for(
 
 def test_one_renewal_is_for_all(a_writer: OutboxWriter) -> None:
     ids = [put(a_writer, SHORT) for _ in range(4)]
-    a_writer.forget(ids[1:])  # what is held in the table counts
     for task_id in ids:
         wait_for_renewal(task_id)
+
+
+def test_what_nobody_would_run_is_not_renewed(a_writer: OutboxWriter) -> None:
+    """Such as a row whose transaction was committed, and then another's on_commit hook raised."""
+    stray, kept = put(a_writer, SHORT), put(a_writer, SHORT)
+    a_writer.forget([stray])
+    before = row(stray).available_at
+    wait_for_renewal(kept)
+    wait_for_renewal(kept)
+    assert (row(stray).available_at, row(stray).state) == (before, State.CLAIMED)
 
 
 def test_what_is_let_go_is_not_renewed(a_writer: OutboxWriter) -> None:

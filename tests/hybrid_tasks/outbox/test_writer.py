@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from django.db import IntegrityError
 
-from hybrid_tasks import outbox_writer, outbox_writes, results
+from hybrid_tasks import outbox_thread, outbox_writes, results
 from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.outbox import NewRow
@@ -54,7 +54,7 @@ async def test_the_row_is_there_when_the_caller_goes_on(a_writer: OutboxWriter) 
 def test_many_rows_of_one_caller(a_writer: OutboxWriter, gate: Gate) -> None:
     a_writer.put_all([new(a_writer) for _ in range(1200)], PATIENCE)
     assert len(states()) == 1200
-    assert max(gate.sizes) <= outbox_writer.BATCH
+    assert max(gate.sizes) <= outbox_thread.BATCH
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["claimed", "for the relay"])
@@ -101,7 +101,7 @@ def test_a_lost_answer_to_a_commit_changes_nothing(a_writer: OutboxWriter, gate:
 def test_who_gave_up_while_the_answer_was_lost_leaves_no_row(
     a_writer: OutboxWriter, gate: Gate, held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_writer, "PAUSE_FIRST", 1.0)
+    monkeypatch.setattr(outbox_thread, "PAUSE_FIRST", 1.0)
     gate.answers_to_lose = 1
     with pytest.raises(OutboxUnavailable):
         a_writer.put(new(a_writer) if held else NewRow(make()), 0.3)
@@ -137,7 +137,7 @@ def test_a_refusal_is_told_as_one(a_writer: OutboxWriter, monkeypatch: pytest.Mo
     def refuse(*_: object) -> None:
         raise IntegrityError("no such column")
 
-    monkeypatch.setattr(outbox_writer, "perform", refuse)
+    monkeypatch.setattr(outbox_thread, "perform", refuse)
     with pytest.raises(OutboxUnavailable, match="refused the task: no such column"):
         put(a_writer)
 
@@ -145,7 +145,7 @@ def test_a_refusal_is_told_as_one(a_writer: OutboxWriter, monkeypatch: pytest.Mo
 def test_too_many_requests_are_refused_at_once(
     a_writer: OutboxWriter, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_writer, "LIMIT", 2)
+    monkeypatch.setattr(outbox_thread, "LIMIT", 2)
     gate.close()
     a_writer.release("no task's id")
     gate.wait_for_knock()

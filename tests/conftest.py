@@ -1,5 +1,6 @@
 """Fixtures that start the real parts of the system."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,10 @@ from tests.processes import Process, free_port, port_is_open, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+
+# A suite that a shell started in the background ignores SIGINT, and so would all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 type StartWeb = Callable[..., tuple[str, Process]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.loop.system import System
+from tests.loop.system import DJANGO, System
 from tests.processes import wait_until
 
 THREADS = ("--pool", "threads", "--concurrency", "2")
@@ -59,6 +59,8 @@ def test_a_broker_that_hangs_holds_up_neither_requests_nor_the_loop(
     record_property("call", {"before": before["call"], "hung": hung["call"]})
     # A loop that once waited for the broker would have been late by its time limit, 1 s.
     assert hung["lag"]["max"] < 5 * before["lag"]["max"] + 0.1
+    relay = [*DJANGO, "relay_outbox", "--interval", "0.5"]  # for what the broker did not take
+    system.start(relay, system.env | {"LOOP_OPTIONS": '{"overflow": "celery"}'})
     system.ledger.wait_for("end", 2000)
     wait_until(lambda: not system.queued_ids(), "the broker has no task left")
     system.ledger.assert_each_ended_once(before["ids"] + hung["ids"])

@@ -11,6 +11,7 @@ from django.http import StreamingHttpResponse
 from django.test import AsyncClient
 from pytest_django import Settings
 
+from hybrid_tasks import stopping
 from hybrid_tasks.backends.eventloop import serve
 from meats import streams
 from meats.tasks import smoke
@@ -53,7 +54,9 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-async def served() -> AsyncIterator[None]:
+async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    # A server that another test has stopped in this process is not the one that streams here.
+    monkeypatch.setattr(stopping, "_stopping", None)
     tasks.gate.close()
     async with serve():
         yield

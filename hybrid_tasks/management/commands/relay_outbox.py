@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 
 from hybrid_tasks.relay import Relayed, relay
 
@@ -42,6 +42,7 @@ class Command(BaseCommand):
                 self.report(relay())
             except DatabaseError as error:
                 self.stderr.write(f"The outbox cannot be read, will try again: {error}")
+                connections.close_all()  # a broken one would stay broken
             stop.wait(interval)
 
     def report(self, relayed: Relayed) -> None:

@@ -19,7 +19,9 @@ def smokehouse(tmp_path: Path) -> Iterator[Smokehouse]:
 
 
 def attempts(visitor: Visitor, path: str, effect: str) -> int:
-    attempts: int = visitor.tasks(path)[effect]["attempts"]
+    tasks = visitor.tasks(path)
+    # A result is stored a moment after its task is enqueued.
+    attempts: int = tasks[effect]["attempts"] if effect in tasks else 0
     return attempts
 
 

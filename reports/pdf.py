@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from io import BytesIO
 
+from reportlab.lib.colors import Color
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
@@ -108,7 +109,7 @@ class Page:
         text: str,
         size: float,
         font: str = fonts.REGULAR,
-        color: str = INK,
+        color: Color = INK,
         *,
         to_right: bool = False,
     ) -> None:
@@ -144,7 +145,7 @@ class Page:
     def chart(
         self,
         steps: Sequence[tuple[date, date]],
-        *series: tuple[str, str, Sequence[Decimal]],
+        *series: tuple[str, Color, Sequence[Decimal]],
     ) -> None:
         """Draw a bar for each step; see `draw_bars`."""
         self.down(CHART_HEIGHT)

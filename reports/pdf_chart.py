@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import ROUND_CEILING, Decimal
 
+from reportlab.lib.colors import Color, HexColor
 from reportlab.pdfgen.canvas import Canvas
 
 from reports import fonts
 
-INK, MUTED, LINE, EMBER, ASH = "#2b2320", "#6d5f57", "#e6dbd0", "#b93a08", "#d9c8b8"
+# As objects: reportlab parses the text of a colour with Python's own parser, each time it is used.
+INK, MUTED, LINE = HexColor("#2b2320"), HexColor("#6d5f57"), HexColor("#e6dbd0")
+EMBER, ASH = HexColor("#b93a08"), HexColor("#d9c8b8")
 HEIGHT = 170.0  # points, legend and labels included
 LEFT, BOTTOM, TOP = 44.0, 18.0, 22.0  # of it, around the bars
 SIZE = 8
@@ -24,7 +27,7 @@ def draw_bars(
     y: float,
     width: float,
     steps: Sequence[tuple[date, date]],
-    series: Sequence[tuple[str, str, Sequence[Decimal]]],
+    series: Sequence[tuple[str, Color, Sequence[Decimal]]],
 ) -> None:
     """Draw for each step one bar of each series, in a box whose lower left corner is (x, y).
 
@@ -93,7 +96,7 @@ def draw_grid(
         canvas.drawRightString(x - 6, line - 3, amount)
 
 
-def draw_legend(canvas: Canvas, x: float, y: float, entries: list[tuple[str, str]]) -> None:
+def draw_legend(canvas: Canvas, x: float, y: float, entries: list[tuple[str, Color]]) -> None:
     """Write the series' names up to `x`, each after a square of its colour."""
     for name, color in reversed(entries):
         canvas.setFillColor(MUTED)

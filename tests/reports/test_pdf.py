@@ -74,7 +74,7 @@ def test_the_same_report_gives_the_same_file() -> None:
 
 def test_the_chart_is_drawn() -> None:
     """The bars, as all ink of this colour that a report without orders has not."""
-    ember = tuple(bytes.fromhex(EMBER[1:]))
+    ember = tuple(EMBER.bitmap_rgb())
     empty = colors_of(pdf.render(report_of("Ada", 0))).get(ember, 0)
     assert colors_of(pdf.render(report_of("Ada", 700))).get(ember, 0) > empty + 5_000
 

@@ -18,15 +18,15 @@ from django.db import connection, transaction
 from django.tasks import task
 
 from bench.tasks import durable_noop
-from hybrid_tasks import outbox, results
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks import outbox_insert, outbox_table, results
+from hybrid_tasks.outbox_insert import NewRow
 
 type Row = tuple[Any, ...]
 
 BATCH = 100  # rows of one commit
 TEXT = "x" * 100  # an argument that makes a task's message about 700 bytes long
 
-COLUMNS = (*outbox.COLUMNS, "available_at", "created_at")
+COLUMNS = (*outbox_insert.COLUMNS, "available_at", "created_at")
 INTO = f"INSERT INTO hybrid_tasks_outboxtask ({', '.join(COLUMNS)}) VALUES"
 MARKS = f"({', '.join(['%s'] * len(COLUMNS))})"
 
@@ -75,7 +75,7 @@ def in_batches(insert: Callable[[Sequence[Row]], None], rows: Sequence[Row]) -> 
         with transaction.atomic():
             insert(rows[first : first + BATCH])
     rate = len(rows) / (time.perf_counter() - began)
-    outbox.rows().delete()
+    outbox_table.rows().delete()
     return rate
 
 

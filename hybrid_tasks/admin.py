@@ -11,7 +11,7 @@ from django.template.defaultfilters import pluralize
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from hybrid_tasks import outbox
+from hybrid_tasks import outbox_table
 from hybrid_tasks.admin_columns import (
     OutboxColumns,
     Standing,
@@ -57,7 +57,7 @@ class OutboxTaskAdmin(OutboxColumns, OutboxModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> OutboxQuerySet:
         """Return the rows of the database that takes writes: a replica may lag behind."""
-        return outbox.rows().with_standing()
+        return outbox_table.rows().with_standing()
 
     def get_fieldsets(self, request: HttpRequest, obj: OutboxTask | None = None) -> Any:
         content = ("arguments", "keyword_arguments", "metadata", "options", "workers")
@@ -169,7 +169,7 @@ class OutboxTaskAdmin(OutboxColumns, OutboxModelAdmin):
         return super().get_model_perms(request)
 
     def warn_of_dead_letters(self, request: HttpRequest) -> None:
-        dead = outbox.rows().dead().count()
+        dead = outbox_table.rows().dead().count()
         if not dead:
             return
         address = f"{self.address('changelist')}?{StandingFilter.parameter_name}={Standing.DEAD}"

@@ -18,12 +18,12 @@ from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from celery.utils.saferepr import saferepr
 from django.tasks.exceptions import TaskResultDoesNotExist
 
-from hybrid_tasks import outbox, results
+from hybrid_tasks import outbox, outbox_insert, results
 from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
 from hybrid_tasks.exceptions import TaskInterrupted, TaskStopped
 from hybrid_tasks.execution import Attempt, acall, call
 from hybrid_tasks.options import Options
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.results import ResultStore, TaskResult
 from hybrid_tasks.settling import settle_ended
@@ -203,7 +203,7 @@ def sent_state(request: Any, path: str, args: Any, kwargs: Any) -> TaskResult:
     task = results.find_task(path)
     made = results.advance(results.make(task, args, kwargs, task.backend), id=request.id)
     if task.durable:
-        outbox.insert([NewRow(made)])
+        outbox_insert.insert([NewRow(made)])
     return made
 
 

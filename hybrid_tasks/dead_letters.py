@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connections
 
-from hybrid_tasks import outbox
+from hybrid_tasks import outbox_table
 from hybrid_tasks.results import TaskResult
 from hybrid_tasks.signals import task_dead
 
@@ -34,7 +34,7 @@ def tell(task_id: str, result: TaskResult | None) -> None:
     path = result.task.module_path if result else "unknown"
     logger.error("Task id=%s path=%s is a dead letter", task_id, path)
     try:
-        task_dead.send_robust(outbox.model(), task_id=task_id, task_result=result)
+        task_dead.send_robust(outbox_table.model(), task_id=task_id, task_result=result)
     finally:
         connections.close_all()
 

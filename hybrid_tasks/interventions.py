@@ -1,5 +1,6 @@
 """What a person does with rows of the outbox, and what that means for the tasks' results."""
 
+import json
 import logging
 from collections.abc import Collection, Iterable
 from itertools import batched
@@ -13,6 +14,8 @@ from hybrid_tasks import announcements, outbox, results
 from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.options import Options
+from hybrid_tasks.outbox import left_waiting
+from hybrid_tasks.outbox_table import CLAIMED, DEAD, WAITING, alias, rows
 from hybrid_tasks.results import ResultStore, TaskResult
 
 if TYPE_CHECKING:
@@ -32,15 +35,45 @@ def retry(ids: Collection[str]) -> list[str]:
 
 
 def retry_batch(ids: Collection[str]) -> list[str]:
-    with transaction.atomic(outbox.alias()):
-        states = (outbox.WAITING, outbox.DEAD)
-        found = list(outbox.rows(ids).filter(state__in=states).select_for_update())
-        dead = [row.pk for row in found if row.state == outbox.DEAD]
-        outbox.hasten([row.pk for row in found])
-        outbox.revive(dead)
+    with transaction.atomic(alias()):
+        states = (WAITING, DEAD)
+        found = list(rows(ids).filter(state__in=states).select_for_update())
+        dead = [row.pk for row in found if row.state == DEAD]
+        hasten([row.pk for row in found])
+        revive(dead)
         # Before the commit: no worker can have stored anything newer yet.
-        store(decoded(outbox.rows(dead)))
+        store(decoded(rows(dead)))
     return [row.pk for row in found]
+
+
+def revive(ids: Collection[str]) -> int:
+    """Let the relay run dead letters again, with all attempts; return how many there were."""
+    revived = 0
+    with transaction.atomic(alias()):
+        for row in rows(ids).dead():
+            content = row.content | {
+                "status": "READY",
+                "worker_ids": [],
+                "started_at": None,
+                "finished_at": None,
+            }
+            revived += (
+                rows([row.pk])
+                .dead()
+                .update(**left_waiting(), attempts=0, sends=0, message=json.dumps(content))
+            )
+    return revived
+
+
+def hasten(ids: Collection[str]) -> int:
+    """Let the relay take rows that wait for a later time at once; return how many there were."""
+    with transaction.atomic(alias()):
+        scheduled = list(rows(ids).scheduled().select_for_update())
+        for row in scheduled:
+            content = row.content
+            content["task"]["run_after"] = None  # or the broker would wait for it
+            rows([row.pk]).update(available_at=Now(), message=json.dumps(content))
+    return len(scheduled)
 
 
 def store(revived: Iterable[tuple[HybridBackend[Options], TaskResult]]) -> None:
@@ -64,11 +97,11 @@ def discard(ids: Collection[str]) -> list[str]:
 
 
 def discard_batch(ids: Collection[str]) -> list[str]:
-    held = Q(state=outbox.CLAIMED, available_at__gt=Now())
-    with transaction.atomic(outbox.alias()):
-        found = list(outbox.rows(ids).exclude(held).select_for_update())
+    held = Q(state=CLAIMED, available_at__gt=Now())
+    with transaction.atomic(alias()):
+        found = list(rows(ids).exclude(held).select_for_update())
         outbox.discard([row.pk for row in found])
-    alive = [row for row in found if row.state != outbox.DEAD]
+    alive = [row for row in found if row.state != DEAD]
     for backend, result in decoded(alive):
         cancel(backend, results.failed(result, TaskCancelled("It was discarded by a person.")))
     return [row.pk for row in found]
@@ -82,9 +115,9 @@ def cancel(backend: HybridBackend[Options], ended: TaskResult) -> None:
     announcements.failed.send(type(backend), ended)
 
 
-def decoded(rows: "Iterable[OutboxTask]") -> Iterable[tuple[HybridBackend[Options], TaskResult]]:
+def decoded(found: "Iterable[OutboxTask]") -> Iterable[tuple[HybridBackend[Options], TaskResult]]:
     """Yield the result of each row with its backend, where this code knows both."""
-    for row in rows:
+    for row in found:
         try:
             result = results.decode(row.message)
             backend = hybrid_backend(result.backend)

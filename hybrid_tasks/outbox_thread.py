@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from django.db import InterfaceError, OperationalError, connections
 
-from hybrid_tasks import outbox
+from hybrid_tasks import outbox_table
 from hybrid_tasks.batches import at_exit
 from hybrid_tasks.dead_letters import announcer
 from hybrid_tasks.exceptions import OutboxUnavailable
@@ -120,7 +120,7 @@ class OutboxThread:
         pause = PAUSE_FIRST
         while True:
             if not self._wake.wait(self._leases.until_renewal(IDLE_SECONDS)) and not self._leases:
-                connections[outbox.alias()].close()
+                connections[outbox_table.alias()].close()
             if self._work():
                 pause = PAUSE_FIRST
             else:
@@ -137,7 +137,7 @@ class OutboxThread:
                 self._renew()
         except Exception as error:  # noqa: BLE001 - whatever it is, this thread must go on
             logger.warning("The outbox cannot be written, will try again: %r", error)
-            connections[outbox.alias()].close()
+            connections[outbox_table.alias()].close()
             self.failure = f": {error}"
             self._put_back([write for write in writes if not write.committed])
             return False

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import DatabaseError
 
 from hybrid_tasks.exceptions import OutboxUnavailable
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_thread import OutboxThread
 from hybrid_tasks.outbox_writes import Kind, Write
 from hybrid_tasks.results import TaskResult

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db import transaction
 
-from hybrid_tasks import outbox, results
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks import outbox, outbox_insert, outbox_table, results
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.results import TaskResult
 
 
@@ -65,13 +65,13 @@ def perform(writes: Sequence[Write], holder: str) -> None:
     by_kind: dict[Kind, list[Write]] = {}
     for write in writes:
         by_kind.setdefault(write.kind, []).append(write)
-    with transaction.atomic(outbox.alias()):
+    with transaction.atomic(outbox_table.alias()):
         for kind in sorted(by_kind):
             PERFORM[kind](by_kind[kind], holder)
 
 
 def insert(writes: list[Write], _holder: str) -> None:
-    outbox.insert(write.row for write in writes if write.row)
+    outbox_insert.insert(write.row for write in writes if write.row)
 
 
 def start(writes: list[Write], holder: str) -> None:

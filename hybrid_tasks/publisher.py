@@ -14,7 +14,7 @@ from kombu.messaging import Producer
 from hybrid_tasks import results
 from hybrid_tasks.batches import BatchThread
 from hybrid_tasks.exceptions import BrokerUnavailable, OutboxUnavailable
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.results import ResultStore, TaskResult
 

@@ -12,11 +12,11 @@ from django.db import transaction
 from django.tasks import task_backends
 from django.tasks.backends.base import BaseTaskBackend
 
-from hybrid_tasks import announcements, outbox, results
+from hybrid_tasks import announcements, outbox_insert, outbox_table, results
 from hybrid_tasks.django_types import DjangoTask
 from hybrid_tasks.exceptions import BrokerUnavailable, TaskQueueFull
 from hybrid_tasks.options import Options
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.recorder import recorder
 from hybrid_tasks.results import ResultStore, TaskResult
@@ -111,9 +111,9 @@ class HybridBackend[O: Options](BaseTaskBackend):
             else:
                 self.dispatch(result)
             return result
-        database = outbox.alias()
+        database = outbox_table.alias()
         if transaction.get_connection(database).in_atomic_block:
-            outbox.insert([row])
+            outbox_insert.insert([row])
             transaction.on_commit(partial(self.hold_and_proceed, row), using=database)
         else:
             writer.put(row, self.settings.outbox_timeout)

@@ -24,7 +24,7 @@ from hybrid_tasks.exceptions import (
 )
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.options import CeleryOptions
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.publisher import Message, publisher
 from hybrid_tasks.results import TaskResult

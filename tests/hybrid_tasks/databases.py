@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.models import Model
 from pytest_django import Settings
 
-from hybrid_tasks import outbox
+from hybrid_tasks import outbox_table
 from hybrid_tasks.outbox_writer import OutboxWriter, writer
 from hybrid_tasks.outbox_writes import Kind, Write
 from hybrid_tasks.publisher import publisher
@@ -48,7 +48,7 @@ def add_sqlite(alias: str, file: Path) -> str:
 def routed_to(alias: str, settings: Settings) -> Iterator[None]:
     """Let the outbox live in one database; leave no row and no connection behind."""
     settings.DATABASE_ROUTERS = [OutboxRouter(alias)]
-    outbox.rows().delete()
+    outbox_table.rows().delete()
     try:
         yield
     finally:
@@ -57,7 +57,7 @@ def routed_to(alias: str, settings: Settings) -> Iterator[None]:
         assert writer.flush(PATIENCE)
         assert recorder.flush(PATIENCE)
         in_thread_of(writer, connections.close_all)
-        outbox.rows().delete()
+        outbox_table.rows().delete()
         connections.close_all()
 
 

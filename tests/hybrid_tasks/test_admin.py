@@ -14,8 +14,9 @@ from django.tasks import TaskResultStatus, default_task_backend
 from django.test import Client
 from django.urls import path
 
-from hybrid_tasks import admin_operations, interventions, outbox, results
+from hybrid_tasks import admin_operations, interventions, results
 from hybrid_tasks.admin import OutboxTaskAdmin
+from hybrid_tasks.database_clock import After
 from hybrid_tasks.models import OutboxTask
 from tests.conftest import ROOT
 from tests.hybrid_tasks import tasks
@@ -78,7 +79,7 @@ def add(
         }
         | values,
         state=state,
-        available_at=outbox.after(hours * HOUR),
+        available_at=After((hours * HOUR).total_seconds()),
     )
 
 
@@ -331,7 +332,7 @@ def test_row_that_was_claimed_after_the_question_is_left_alone(
     locked = interventions.discard_batch
 
     def claimed_just_before(ids: Any) -> list[str]:
-        OutboxTask.objects.update(state=State.CLAIMED, available_at=outbox.after(60))
+        OutboxTask.objects.update(state=State.CLAIMED, available_at=After(60))
         return locked(ids)
 
     monkeypatch.setattr(interventions, "discard_batch", claimed_just_before)

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.tasks import TaskResultStatus
 from django.utils import timezone
 
-from hybrid_tasks import outbox, results
+from hybrid_tasks import outbox_table, results
 from hybrid_tasks.celery_tasks import HEADER
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.execution import then_close
@@ -44,7 +44,7 @@ def relaying(contract: Contract) -> Iterator[None]:
 
 
 def rows() -> dict[str, str]:
-    return dict(outbox.rows().values_list("pk", "state"))
+    return dict(outbox_table.rows().values_list("pk", "state"))
 
 
 async def read(function: Any = rows, *args: Any) -> Any:
@@ -77,7 +77,7 @@ async def test_a_failure_leaves_a_dead_letter(contract: Contract, task: Any) -> 
     result = await finished(await enqueue(contract, task, *arguments))
     assert (result.status, result.attempts) == (TaskResultStatus.FAILED, 1)
     await until_rows({result.id: State.DEAD})
-    letter = await read(outbox.rows().get)
+    letter = await read(outbox_table.rows().get)
     assert [path for path, _ in letter.errors] == [result.errors[0].exception_class_path]
     assert letter.attempts == 1
 
@@ -148,11 +148,11 @@ async def test_what_waits_for_its_next_attempt_can_be_cancelled(contract: Contra
 async def test_a_commit_sends_and_a_rollback_does_not(contract: Contract) -> None:
     def enqueue_both() -> tuple[Any, Any]:
         task = contract.of(tasks.begin, durable=True)
-        with transaction.atomic(outbox.alias()):
+        with transaction.atomic(outbox_table.alias()):
             kept = task.enqueue()
-        with transaction.atomic(outbox.alias()):
+        with transaction.atomic(outbox_table.alias()):
             regretted = task.enqueue()
-            transaction.set_rollback(True, outbox.alias())
+            transaction.set_rollback(True, outbox_table.alias())
         return kept, regretted
 
     kept, regretted = await read(enqueue_both)
@@ -199,4 +199,4 @@ class TestMessages:
         await until_rows({sent.id: State.DEAD})
         found = await sync_to_async(contract.backend.get_result)(sent.id)
         assert (found.status, found.attempts) == (TaskResultStatus.FAILED, 1)
-        assert (await read(outbox.rows().get)).backend == "celery"
+        assert (await read(outbox_table.rows().get)).backend == "celery"

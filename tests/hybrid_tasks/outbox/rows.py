@@ -7,10 +7,11 @@ from typing import Any
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
-from hybrid_tasks import outbox, results
+from hybrid_tasks import outbox_insert, outbox_table, results
+from hybrid_tasks.database_clock import After
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.models import OutboxTask
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.results import TaskResult
 from tests.hybrid_tasks import tasks
 
@@ -29,24 +30,24 @@ def make(task: Any = None, *, alias: str = "default", **options: Any) -> TaskRes
 def add(holder: str = "", **options: Any) -> TaskResult:
     """Insert a row that `holder` has claimed, or that waits; return its task's result."""
     result = make(**options)
-    outbox.insert([NewRow(result, holder=holder, lease=LEASE)])
+    outbox_insert.insert([NewRow(result, holder=holder, lease=LEASE)])
     return result
 
 
 def add_many(count: int, holder: str = "", **options: Any) -> list[str]:
     """Insert rows; return their ids."""
     made = [make(**options) for _ in range(count)]
-    outbox.insert(NewRow(result, holder=holder, lease=LEASE) for result in made)
+    outbox_insert.insert(NewRow(result, holder=holder, lease=LEASE) for result in made)
     return [result.id for result in made]
 
 
 def row(task_id: str) -> OutboxTask:
-    return outbox.rows([task_id]).get()
+    return outbox_table.rows([task_id]).get()
 
 
 def states() -> dict[str, str]:
     """Return the state of each row by its id, from any thread, leaving no connection behind."""
-    return dict(outbox.rows().values_list("pk", "state"))
+    return dict(outbox_table.rows().values_list("pk", "state"))
 
 
 def states_apart() -> dict[str, str]:
@@ -56,14 +57,14 @@ def states_apart() -> dict[str, str]:
 
 def expire(*ids: str) -> None:
     """Let the lease of rows with its grace, or their wait, be over since a second."""
-    over = outbox.rows(ids).update(available_at=outbox.after(-1), overdue=True)
+    over = outbox_table.rows(ids).update(available_at=After(-1), overdue=True)
     assert over == len(ids)
 
 
 def seconds_left(task_id: str) -> float:
     """Return the seconds until the relay may take a row, by the database's clock."""
     left = ExpressionWrapper(F("available_at") - Now(), output_field=DurationField())
-    found: timedelta = outbox.rows([task_id]).values_list(left, flat=True).get()
+    found: timedelta = outbox_table.rows([task_id]).values_list(left, flat=True).get()
     return found.total_seconds()
 
 
@@ -73,39 +74,39 @@ def about(task_id: str, seconds: float) -> bool:
 
 
 def change(task_id: str, **values: Any) -> None:
-    assert outbox.rows([task_id]).update(**values) == 1
+    assert outbox_table.rows([task_id]).update(**values) == 1
 
 
 type InState = Callable[[str], None]
 
 
 def waits(task_id: str) -> None:
-    change(task_id, state=State.WAITING, claimed_by="", available_at=outbox.after(-1))
+    change(task_id, state=State.WAITING, claimed_by="", available_at=After(-1))
 
 
 def is_scheduled(task_id: str) -> None:
-    change(task_id, state=State.WAITING, claimed_by="", available_at=outbox.after(LEASE))
+    change(task_id, state=State.WAITING, claimed_by="", available_at=After(LEASE))
 
 
 def is_claimed(task_id: str) -> None:
-    change(task_id, state=State.CLAIMED, claimed_by="other", available_at=outbox.after(LEASE))
+    change(task_id, state=State.CLAIMED, claimed_by="other", available_at=After(LEASE))
 
 
 def is_abandoned(task_id: str) -> None:
-    past = outbox.after(-1)
+    past = After(-1)
     change(task_id, state=State.CLAIMED, claimed_by="other", available_at=past, overdue=True)
 
 
 def is_sent(task_id: str) -> None:
-    change(task_id, state=State.SENT, claimed_by="other", available_at=outbox.after(LEASE))
+    change(task_id, state=State.SENT, claimed_by="other", available_at=After(LEASE))
 
 
 def is_sent_in_vain(task_id: str) -> None:
-    change(task_id, state=State.SENT, claimed_by="other", available_at=outbox.after(-1))
+    change(task_id, state=State.SENT, claimed_by="other", available_at=After(-1))
 
 
 def is_dead(task_id: str) -> None:
-    change(task_id, state=State.DEAD, claimed_by="other", available_at=outbox.after(-1))
+    change(task_id, state=State.DEAD, claimed_by="other", available_at=After(-1))
 
 
 ALL = [waits, is_scheduled, is_claimed, is_abandoned, is_sent, is_sent_in_vain, is_dead]

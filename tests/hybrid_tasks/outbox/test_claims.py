@@ -2,7 +2,8 @@
 
 import pytest
 
-from hybrid_tasks import outbox
+from hybrid_tasks import outbox, outbox_table
+from hybrid_tasks.database_clock import After
 from hybrid_tasks.outbox import start_held
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox.rows import (
@@ -105,26 +106,26 @@ def test_a_lease_that_ran_out_goes_to_who_asks_first() -> None:
 def test_renewing_is_for_all_that_is_held_and_nothing_else() -> None:
     one, other, strange, sent = add("me"), add("me"), add("you"), add("me")
     expire(one.id, other.id, strange.id)
-    change(sent.id, state=State.SENT, available_at=outbox.after(-1))
+    change(sent.id, state=State.SENT, available_at=After(-1))
     asked = [one.id, other.id, strange.id, sent.id]
     assert outbox.renew(asked, "me", LEASE) == 2
     assert about(one.id, LEASE)
     assert about(other.id, LEASE)
-    assert {found.pk for found in outbox.rows().due()} == {strange.id, sent.id}
+    assert {found.pk for found in outbox_table.rows().due()} == {strange.id, sent.id}
     assert outbox.held_by("me") == {one.id, other.id}
 
 
 def test_a_lease_that_has_ended_can_be_renewed_for_a_while() -> None:
     """While the database was away nobody could renew: the relay must not be the quicker one."""
     living, dead = add("living"), add("dead")
-    past = outbox.after(-1)
-    outbox.rows().update(available_at=past)
-    assert not outbox.rows().due().exists()
+    past = After(-1)
+    outbox_table.rows().update(available_at=past)
+    assert not outbox_table.rows().due().exists()
     outbox.mark_overdue(["default"], grace=LEASE)
     assert outbox.claim_delivered(dead.id, "worker", LEASE) is None
     assert outbox.renew([living.id], "living", LEASE) == 1
-    outbox.rows().update(available_at=past)  # the grace is over, and the next lease too
-    assert [found.pk for found in outbox.rows().due()] == [dead.id]
+    outbox_table.rows().update(available_at=past)  # the grace is over, and the next lease too
+    assert [found.pk for found in outbox_table.rows().due()] == [dead.id]
 
 
 def test_rows_pass_to_another_name_of_their_holder() -> None:

@@ -11,7 +11,7 @@ from pytest_django import DjangoDbBlocker, Settings
 
 from hybrid_tasks import outbox_thread
 from hybrid_tasks.exceptions import OutboxUnavailable
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import OutboxWriter
 from tests.hybrid_tasks.databases import add_database, routed_to
 from tests.hybrid_tasks.outbox.command import relay_outbox

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from hybrid_tasks import outbox, results
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks import interventions, outbox, outbox_insert, outbox_table, results
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.results import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox.rows import (
@@ -60,19 +60,19 @@ def test_what_is_lost_is_left_as_it_is(lose: InState) -> None:
     """Whoever hung so long that others took his row over must not spoil their work."""
     result = add("me", task=tasks.succeed_at)
     lose(result.id)
-    before = outbox.rows().values().get()
+    before = outbox_table.rows().values().get()
     outbox.postpone(tried(result), "me", 0)
     outbox.note_failure(tried(result), "me")
     outbox.remove([result.id], "me")
     outbox.release([result.id], "me")
     assert outbox.bury(result.id, "{}", "me") is False
-    assert outbox.rows().values().get() == before
+    assert outbox_table.rows().values().get() == before
 
 
 def test_what_has_ended_is_removed() -> None:
     ours, others = add("me"), add("you")
     outbox.remove([ours.id, others.id, "unknown"], "me")
-    assert [found.pk for found in outbox.rows()] == [others.id]
+    assert [found.pk for found in outbox_table.rows()] == [others.id]
 
 
 @pytest.mark.parametrize("state", [State.CLAIMED, State.SENT])
@@ -84,7 +84,7 @@ def test_what_has_failed_for_good_is_kept(state: str) -> None:
     found = row(result.id)
     assert (found.state, found.claimed_by) == (State.DEAD, "me")
     assert "bad meat" in found.errors[0][1]
-    assert not outbox.rows().due().exists()
+    assert not outbox_table.rows().due().exists()
     assert outbox.bury(result.id, "{}", "me") is False
 
 
@@ -94,7 +94,7 @@ def test_a_dead_letter_is_run_again_with_all_its_attempts() -> None:
     outbox.bury(result.id, results.encode(failed), "me")
     change(result.id, attempts=3, sends=5)
     alive = add("me")
-    assert outbox.revive([result.id, alive.id, "unknown"]) == 1
+    assert interventions.revive([result.id, alive.id, "unknown"]) == 1
     found = row(result.id)
     assert (found.state, found.claimed_by, found.attempts, found.sends) == (State.WAITING, "", 0, 0)
     assert seconds_left(result.id) <= 0
@@ -110,7 +110,7 @@ def test_only_what_waits_can_be_withdrawn(state: InState) -> None:
     state(result.id)
     there = state in (waits, is_scheduled)
     assert outbox.withdraw(result.id) is there
-    assert outbox.rows().exists() is not there
+    assert outbox_table.rows().exists() is not there
     assert outbox.withdraw(result.id) is False
 
 
@@ -118,14 +118,14 @@ def test_discarding_asks_nobody() -> None:
     ids = [add("me").id, add().id]
     is_dead(ids[1])
     assert outbox.discard([*ids, "unknown"]) == 2
-    assert not outbox.rows().exists()
+    assert not outbox_table.rows().exists()
 
 
 def test_what_is_hastened_runs_at_once() -> None:
     result = make(run_after=timezone.now() + timedelta(seconds=LEASE))
-    outbox.insert([NewRow(result, run_after=result.task.run_after)])
+    outbox_insert.insert([NewRow(result, run_after=result.task.run_after)])
     claimed = add("me")
-    assert outbox.hasten([result.id, claimed.id, "unknown"]) == 1
+    assert interventions.hasten([result.id, claimed.id, "unknown"]) == 1
     assert seconds_left(result.id) <= 0
     assert json.loads(row(result.id).message)["task"]["run_after"] is None
     assert about(claimed.id, LEASE)

@@ -10,7 +10,7 @@ from django.tasks import TaskResultStatus
 from django.utils import timezone
 from pytest_django import Settings
 
-from hybrid_tasks import outbox
+from hybrid_tasks import interventions, outbox_table
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.outbox_writer import writer
@@ -48,10 +48,10 @@ async def test_sync_code_finds_its_row_committed() -> None:
 
 
 def enqueue_in_transaction(*, regret: bool) -> Any:
-    with transaction.atomic(outbox.alias()):
+    with transaction.atomic(outbox_table.alias()):
         result = durable_tasks.count.enqueue()
         assert states() == {result.id: State.CLAIMED}
-        transaction.set_rollback(regret, outbox.alias())
+        transaction.set_rollback(regret, outbox_table.alias())
     return result
 
 
@@ -92,7 +92,7 @@ async def test_a_failure_becomes_a_dead_letter(dead: list[dict[str, Any]]) -> No
     assert [(one["task_id"], one["task_result"].status) for one in told] == [
         (result.id, TaskResultStatus.FAILED)
     ]
-    assert told[0]["sender"] is outbox.model()
+    assert told[0]["sender"] is outbox_table.model()
 
 
 async def test_a_dead_letter_can_be_run_again(settings: Settings) -> None:
@@ -101,7 +101,7 @@ async def test_a_dead_letter_can_be_run_again(settings: Settings) -> None:
         result = await enqueue(durable_tasks.give_up)
         await finished(result)
         assert await settled() == {result.id: State.DEAD}
-        await read(outbox.revive, [result.id])
+        await read(interventions.revive, [result.id])
         await refreshed_until(result, lambda it: len(it.errors) == 2, "it has failed again")
         assert await settled() == {result.id: State.DEAD}
 

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from hybrid_tasks import outbox, outbox_thread
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks import outbox_insert, outbox_thread
+from hybrid_tasks.database_clock import After
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import OutboxWriter
 from tests.hybrid_tasks.outbox.rows import LEASE, State, change, make, row, states
 from tests.hybrid_tasks.outbox.writers import Gate
@@ -39,7 +40,7 @@ def test_a_lease_is_renewed_in_time_whatever_the_thread_waits_for(
     monkeypatch.setattr(outbox_thread, "IDLE_SECONDS", 10 * PATIENCE)
     put(a_writer, 10 * LEASE)
     result = make()
-    outbox.insert([NewRow(result, holder=a_writer.holder, lease=SHORT)])
+    outbox_insert.insert([NewRow(result, holder=a_writer.holder, lease=SHORT)])
     a_writer.hold(result.id, SHORT)
     wait_for_renewal(result.id)
 
@@ -75,7 +76,7 @@ def test_listeners_hear_of_what_another_process_has_taken(
     heard: list[set[str]] = []
     a_writer.listeners.append(heard.append)
     lost, kept = put(a_writer, SHORT), put(a_writer, SHORT)
-    change(lost, claimed_by="other", available_at=outbox.after(LEASE))
+    change(lost, claimed_by="other", available_at=After(LEASE))
     wait_until(lambda: heard, "the loss is told")
     wait_for_renewal(kept)
     assert heard == [{lost}]
@@ -93,7 +94,7 @@ def test_a_listener_that_raises_does_not_end_the_writer(a_writer: OutboxWriter) 
 
     a_writer.listeners.append(listen)
     lost = put(a_writer, SHORT)
-    change(lost, claimed_by="other", available_at=outbox.after(LEASE))
+    change(lost, claimed_by="other", available_at=After(LEASE))
     wait_until(lambda: heard, "the loss is told")
     kept = put(a_writer, SHORT)
     wait_for_renewal(kept)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hybrid_tasks import outbox
+from hybrid_tasks import outbox, outbox_table
 from tests.hybrid_tasks.outbox.rows import (
     ALL,
     InState,
@@ -88,7 +88,7 @@ def test_what_a_worker_has_claimed_meanwhile_is_not_released() -> None:
 def test_what_is_held_is_released() -> None:
     ours, others = add("me"), add("you")
     outbox.release([ours.id, others.id, "unknown"], "me")
-    assert [found.pk for found in outbox.rows().due()] == [ours.id]
+    assert [found.pk for found in outbox_table.rows().due()] == [ours.id]
     assert row(others.id).state == State.CLAIMED
 
 
@@ -102,7 +102,7 @@ def test_what_another_process_has_sent_is_not_released() -> None:
 def test_what_is_sent_comes_due_again() -> None:
     result = add("me")
     outbox.mark_sent({result.id}, "me", 600)
-    assert not outbox.rows().due().exists()
+    assert not outbox_table.rows().due().exists()
     expire(result.id)
     taken = outbox.take_due("relay", 10, ["default"], outbox.sent_by("relay", 600))
     assert [found.pk for found in taken] == [result.id]

@@ -8,11 +8,12 @@ from django.db import IntegrityError
 from django.tasks import TaskResultStatus
 from pytest_django import Settings
 
-from hybrid_tasks import outbox, results
+from hybrid_tasks import outbox, outbox_insert, results
 from hybrid_tasks.backends.base import hybrid_backend
 from hybrid_tasks.backends.eventloop import serve
+from hybrid_tasks.database_clock import After
 from hybrid_tasks.exceptions import TaskInterrupted
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.results import TaskResult
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.outbox import durable_tasks
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
 def leave(task: Any, attempts: int = 0) -> TaskResult:
     """Leave a row as a process does that dies."""
     result = make(task)
-    outbox.insert([NewRow(result, holder="dead process", lease=LEASE)])
+    outbox_insert.insert([NewRow(result, holder="dead process", lease=LEASE)])
     expire(result.id)
     change(result.id, attempts=attempts)
     return result
@@ -99,7 +100,7 @@ async def test_what_cannot_be_started_is_left_to_others(
 async def test_what_another_process_has_taken_is_stopped_here(settings: Settings) -> None:
     use(settings, lease=QUICK)
     async with running() as result:
-        await read(partial(change, result.id, claimed_by="other", available_at=outbox.after(LEASE)))
+        await read(partial(change, result.id, claimed_by="other", available_at=After(LEASE)))
         held = hybrid_backend("default").local_result
         await until(lambda: held(result.id) is None, "it is stopped")
         assert await settled() == {result.id: State.CLAIMED}

@@ -9,7 +9,7 @@ from django.db import IntegrityError
 from hybrid_tasks import outbox_thread, outbox_writes, results
 from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.execution import then_close
-from hybrid_tasks.outbox import NewRow
+from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import OutboxWriter
 from hybrid_tasks.outbox_writes import Kind, Write
 from hybrid_tasks.results import TaskResult

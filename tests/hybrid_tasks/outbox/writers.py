@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from django.db import OperationalError, connections, transaction
 
-from hybrid_tasks import outbox, outbox_writes
+from hybrid_tasks import outbox_table, outbox_writes
 from hybrid_tasks.outbox_writer import OutboxWriter
 from hybrid_tasks.outbox_writes import Write
 from tests.processes import PATIENCE
@@ -83,11 +83,11 @@ def locked_table() -> Iterator[None]:
     locked, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        alias = outbox.alias()
+        alias = outbox_table.alias()
         try:
             with transaction.atomic(alias), connections[alias].cursor() as cursor:
                 if connections[alias].vendor == "postgresql":
-                    cursor.execute(f"LOCK TABLE {outbox.model()._meta.db_table}")
+                    cursor.execute(f"LOCK TABLE {outbox_table.model()._meta.db_table}")
                 locked.set()
                 assert done.wait(PATIENCE)
         finally:

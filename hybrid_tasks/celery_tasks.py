@@ -25,7 +25,8 @@ from hybrid_tasks.execution import Attempt, acall, call
 from hybrid_tasks.options import Options
 from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import writer
-from hybrid_tasks.results import ResultStore, TaskResult
+from hybrid_tasks.result_store import ResultStore
+from hybrid_tasks.results import TaskResult
 from hybrid_tasks.settling import settle_ended
 from hybrid_tasks.tasks import Task, extended, observe
 
@@ -131,7 +132,7 @@ def run_message(celery_task: Any, path: str, args: Any, kwargs: Any) -> Any:
         backend.store,
         worker_id=request.hostname or f"celery@{socket.gethostname()}-{os.getpid()}",
         sender=type(backend),
-        save=lambda changed: save(backend.store, changed),
+        save=lambda changed: backend.store.try_save([changed]),
     )
     if attempt.task.max_attempts == 1 and not claim(backend.store, result):
         logger.warning("Task id=%s path=%s came twice: not run again", result.id, path)
@@ -252,11 +253,3 @@ def claim(store: ResultStore, result: TaskResult) -> bool:
     except Exception as error:  # noqa: BLE001 - see above
         logger.warning("Task %s cannot be claimed, runs unclaimed: %r", result.id, error)
         return True
-
-
-def save(store: ResultStore, result: TaskResult) -> None:
-    """Store a result; a cache that is away is logged and stops nothing."""
-    try:
-        store.save([result])
-    except Exception as error:  # noqa: BLE001 - see above
-        logger.warning("Result %s cannot be stored: %r", result.id, error)

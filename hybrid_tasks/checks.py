@@ -8,6 +8,7 @@ from django.core import checks
 from django.tasks import task_backends
 from django.utils.module_loading import import_string
 
+from hybrid_tasks.backends.base import overflow_of
 from hybrid_tasks.backends.eventloop import EventLoopBackend
 from hybrid_tasks.lifespan import Lifespan
 
@@ -35,11 +36,6 @@ def check_overflow(**_kwargs: Any) -> Iterable[checks.CheckMessage]:
                 hint=f"Add them to QUEUES of TASKS[{target_alias!r}].",
                 id="hybrid_tasks.E006",
             )
-
-
-def overflow_of(backend: Any) -> str | None:
-    overflow: str | None = getattr(getattr(backend, "settings", None), "overflow", None)
-    return overflow
 
 
 @checks.register(deploy=True)

@@ -13,10 +13,11 @@ from django.db.models.functions import Now
 from hybrid_tasks import announcements, outbox, results
 from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
 from hybrid_tasks.exceptions import TaskCancelled
+from hybrid_tasks.grouping import grouped
 from hybrid_tasks.options import Options
 from hybrid_tasks.outbox import left_waiting
 from hybrid_tasks.outbox_table import CLAIMED, DEAD, WAITING, alias, rows
-from hybrid_tasks.results import ResultStore, TaskResult
+from hybrid_tasks.results import TaskResult
 
 if TYPE_CHECKING:
     from hybrid_tasks.models import OutboxTask
@@ -42,7 +43,9 @@ def retry_batch(ids: Collection[str]) -> list[str]:
         hasten([row.pk for row in found])
         revive(dead)
         # Before the commit: no worker can have stored anything newer yet.
-        store(decoded(rows(dead)))
+        revived = ((backend.store, result) for backend, result in decoded(rows(dead)))
+        for store, ready in grouped(revived).items():
+            store.try_save(ready)
     return [row.pk for row in found]
 
 
@@ -74,17 +77,6 @@ def hasten(ids: Collection[str]) -> int:
             content["task"]["run_after"] = None  # or the broker would wait for it
             rows([row.pk]).update(available_at=Now(), message=json.dumps(content))
     return len(scheduled)
-
-
-def store(revived: Iterable[tuple[HybridBackend[Options], TaskResult]]) -> None:
-    by_store: dict[ResultStore, list[TaskResult]] = {}
-    for backend, result in revived:
-        by_store.setdefault(backend.store, []).append(result)
-    for one, ready in by_store.items():
-        try:
-            one.save(ready)
-        except Exception as error:  # noqa: BLE001 - a cache that is away must not stop the retry
-            logger.warning("%d results cannot be stored: %r", len(ready), error)
 
 
 def discard(ids: Collection[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from hybrid_tasks import outbox, outbox_insert, outbox_table, results
+from hybrid_tasks.grouping import grouped
 from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.results import TaskResult
 
@@ -62,9 +63,7 @@ class Write:
 
 def perform(writes: Sequence[Write], holder: str) -> None:
     """Do all of `writes` in one transaction and note their outcomes. Raises DatabaseError."""
-    by_kind: dict[Kind, list[Write]] = {}
-    for write in writes:
-        by_kind.setdefault(write.kind, []).append(write)
+    by_kind = grouped((write.kind, write) for write in writes)
     with transaction.atomic(outbox_table.alias()):
         for kind in sorted(by_kind):
             PERFORM[kind](by_kind[kind], holder)
@@ -89,10 +88,7 @@ def sent(writes: list[Write], holder: str) -> None:
 
 
 def by_seconds(writes: list[Write]) -> dict[float, list[Write]]:
-    groups: dict[float, list[Write]] = {}
-    for write in writes:
-        groups.setdefault(write.seconds, []).append(write)
-    return groups
+    return grouped((write.seconds, write) for write in writes)
 
 
 def note_failure(writes: list[Write], holder: str) -> None:

@@ -14,9 +14,11 @@ from kombu.messaging import Producer
 from hybrid_tasks import results
 from hybrid_tasks.batches import BatchThread
 from hybrid_tasks.exceptions import BrokerUnavailable, OutboxUnavailable
+from hybrid_tasks.grouping import grouped
 from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import writer
-from hybrid_tasks.results import ResultStore, TaskResult
+from hybrid_tasks.result_store import ResultStore
+from hybrid_tasks.results import TaskResult
 
 logger = logging.getLogger("hybrid_tasks")
 
@@ -91,10 +93,11 @@ class Publisher(BatchThread[str, Message]):
     @staticmethod
     def _mark(batch: dict[str, Message]) -> None:
         """Mark rows as sent; take those out of the batch that are not ours any more."""
-        by_lease: dict[float, list[str]] = {}
-        for key, message in batch.items():
-            if message.lease is not None and not message.marked:
-                by_lease.setdefault(message.lease, []).append(key)
+        by_lease = grouped(
+            (message.lease, key)
+            for key, message in batch.items()
+            if message.lease is not None and not message.marked
+        )
         for lease, ids in by_lease.items():
             try:
                 marked = writer.mark_sent(ids, lease, OUTBOX_SECONDS)
@@ -133,18 +136,11 @@ class Publisher(BatchThread[str, Message]):
 
     @staticmethod
     def _store(batch: dict[str, Message]) -> None:
-        by_store: dict[ResultStore, list[Message]] = {}
-        for message in batch.values():
-            if not message.stored:
-                by_store.setdefault(message.store, []).append(message)
-        for store, messages in by_store.items():
-            try:
-                store.save([message.result for message in messages])
-            except Exception as error:  # noqa: BLE001 - a cache that is away must not stop the work
-                logger.warning("%d results cannot be stored: %r", len(messages), error)
-            else:
-                for message in messages:
-                    message.stored = True
+        unstored = (message for message in batch.values() if not message.stored)
+        for store, messages in grouped((message.store, message) for message in unstored).items():
+            stored = store.try_save([message.result for message in messages])
+            for message in messages:
+                message.stored = stored
 
     def _producer(self, app: Celery) -> Producer:
         if app not in self._producers:

@@ -1,7 +1,9 @@
 """Writes results from one thread, in batches; the event loop never waits for it."""
 
 from hybrid_tasks.batches import BatchThread
-from hybrid_tasks.results import ResultStore, TaskResult
+from hybrid_tasks.grouping import grouped
+from hybrid_tasks.result_store import ResultStore
+from hybrid_tasks.results import TaskResult
 
 type Entry = tuple[ResultStore, TaskResult]
 
@@ -22,10 +24,7 @@ class Recorder(BatchThread[str, Entry]):
         return entry[1] if entry else None
 
     def write(self, batch: dict[str, Entry]) -> None:
-        by_store: dict[ResultStore, list[TaskResult]] = {}
-        for store, result in batch.values():
-            by_store.setdefault(store, []).append(result)
-        for store, results in by_store.items():
+        for store, results in grouped(batch.values()).items():
             store.save(results)
         batch.clear()
 

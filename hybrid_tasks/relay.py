@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.tasks import task_backends
 
 from hybrid_tasks import announcements, outbox, results
-from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
+from hybrid_tasks.backends.base import HybridBackend, hybrid_backend, overflow_of
 from hybrid_tasks.dead_letters import announcer
 from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.options import Options
@@ -91,12 +91,8 @@ def unique_holder() -> str:
 
 def aliases_behind(backend: HybridBackend[Options]) -> list[str]:
     """Return the aliases of the backends whose rows `backend` takes: its own and those before."""
-    overflowing = [
-        other.alias
-        for other in task_backends.all()
-        if getattr(getattr(other, "settings", None), "overflow", None) == backend.alias
-    ]
-    return [backend.alias, *overflowing]
+    before = [one.alias for one in task_backends.all() if overflow_of(one) == backend.alias]
+    return [backend.alias, *before]
 
 
 def living(taken: "list[OutboxTask]", holder: str) -> list[TaskResult]:
@@ -124,10 +120,7 @@ def bury_exhausted(result: TaskResult, holder: str) -> None:
     if not outbox.bury(dead.id, results.encode(dead), holder):
         return
     backend = hybrid_backend(dead.backend)
-    try:
-        backend.store.save([dead])
-    except Exception as error:  # noqa: BLE001 - a cache that is away must not stop the relay
-        logger.warning("Result %s cannot be stored: %r", dead.id, error)
+    backend.store.try_save([dead])
     announcements.failed.send(type(backend), dead)
     announcer.announce(dead.id, dead)
 

@@ -1,4 +1,4 @@
-"""Results of tasks: the only place where one is made, advanced, encoded or stored.
+"""Results of tasks: the only place where one is made, advanced, encoded or decoded.
 
 A result is never changed: each step of a task makes a new one, so whoever holds one can rely on it
 until they refresh it.
@@ -6,7 +6,7 @@ until they refresh it.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,19 +14,14 @@ from json.encoder import encode_basestring_ascii as encode_text
 from traceback import format_exception
 from typing import Any
 
-from django.core.cache import caches
 from django.tasks import base
 from django.tasks.base import TaskError, TaskResultStatus
-from django.tasks.exceptions import TaskResultDoesNotExist
 from django.utils.json import normalize_json
 from django.utils.module_loading import import_string
 
 from hybrid_tasks.django_types import DjangoTask, DjangoTaskResult
 from hybrid_tasks.tasks import Task, extended
 
-KEY_PREFIX = "hybrid_tasks:result:"
-CLAIM_PREFIX = "hybrid_tasks:claim:"
-CANCELLED_PREFIX = "hybrid_tasks:cancelled:"
 UNSEEN_WORKER = "unknown"  # one that died before it could tell of its attempt
 REFRESHED = (*base.TASK_REFRESH_ATTRS, "metadata", "backend")
 
@@ -266,55 +261,6 @@ def find_task(path: str) -> Task:
     if not isinstance(found, base.Task):
         raise ImportError(f"{path} is a {type(found).__name__}, not a task.")
     return extended(found)
-
-
-@dataclass(frozen=True, slots=True)
-class ResultStore:
-    """Where results are kept: one of Django's caches, for `ttl` seconds after their last change."""
-
-    cache_alias: str
-    ttl: int
-
-    def save(self, results: Iterable[TaskResult]) -> None:
-        """Keep `results`. Raises what the cache raises."""
-        caches[self.cache_alias].set_many(
-            {KEY_PREFIX + result.id: encode(result) for result in results}, timeout=self.ttl
-        )
-
-    def save_cancelled(self, result: TaskResult) -> None:
-        """Keep the end of a task whatever a worker that has just begun it saves after this."""
-        caches[self.cache_alias].set(CANCELLED_PREFIX + result.id, encode(result), timeout=self.ttl)
-
-    def claim(self, result: TaskResult) -> bool:
-        """Return True to the first who asks for this task. Raises what the cache raises.
-
-        A dead letter that is run again has errors, and may be claimed again.
-        """
-        key = f"{CLAIM_PREFIX}{result.id}:{len(result.errors)}"
-        claimed: bool = caches[self.cache_alias].add(key, 1, timeout=self.ttl)
-        return claimed
-
-    def load(self, result_id: str) -> TaskResult:
-        """Return a kept result. Raises TaskResultDoesNotExist, or what the cache raises."""
-        keys = [CANCELLED_PREFIX + result_id, KEY_PREFIX + result_id]
-        found = caches[self.cache_alias].get_many(keys)
-        text = next((found[key] for key in keys if key in found), None)
-        if text is None:
-            raise TaskResultDoesNotExist(result_id)
-        try:
-            return decode(text)
-        except ImportError as error:
-            raise TaskResultDoesNotExist(f"{result_id}: {error}") from error
-
-    def load_texts(self, result_ids: Iterable[str]) -> dict[str, str]:
-        """Return those of the results that are kept, by id, as text for `decode`, with one read.
-
-        For whoever watches many and decodes only what changed. Raises what the cache raises.
-        """
-        prefixes = (KEY_PREFIX, CANCELLED_PREFIX)  # where both are found, the latter counts
-        keys = {prefix + one: one for one in result_ids for prefix in prefixes}
-        found = caches[self.cache_alias].get_many(keys)
-        return {keys[key]: found[key] for key in keys if key in found}
 
 
 def normalised(value: Any) -> Any:

@@ -19,7 +19,8 @@ from hybrid_tasks.options import Options
 from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.recorder import recorder
-from hybrid_tasks.results import ResultStore, TaskResult
+from hybrid_tasks.result_store import ResultStore
+from hybrid_tasks.results import TaskResult
 from hybrid_tasks.tasks import Task, extended
 
 logger = logging.getLogger("hybrid_tasks")
@@ -193,6 +194,12 @@ def hybrid_backend(alias: str) -> HybridBackend[Options]:
     if not isinstance(backend, HybridBackend):
         raise TypeError(f"TASKS[{alias!r}] is a {type(backend).__name__}, not one of hybrid_tasks.")
     return backend
+
+
+def overflow_of(backend: BaseTaskBackend) -> str | None:
+    """Return the alias of the backend that takes what is too much for this one, if it has one."""
+    overflow: str | None = getattr(getattr(backend, "settings", None), "overflow", None)
+    return overflow
 
 
 async def in_thread[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

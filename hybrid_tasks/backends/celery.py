@@ -38,6 +38,9 @@ FALLBACK_SECONDS = 2.0  # that a caller then waits for the outbox
 ASYNC_GRACE = 5.0  # seconds after its timeout at which a coroutine that blocks is interrupted
 HARD_LIMIT_GRACE = 30.0  # seconds after its timeout at which a task that does not end is killed
 
+# Why a task is not with the broker in time.
+UNSENT = (TimeoutError, BrokerUnavailable, TaskQueueFull)
+
 
 class CeleryBackend(HybridBackend[CeleryOptions]):
     """Sends tasks to the workers of a Celery application, under their own names."""
@@ -57,42 +60,55 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
     def dispatch(self, result: TaskResult) -> None:
         """Send the task; without the broker its row in the outbox does, and the relay sends it.
 
-        Raises BrokerUnavailable when neither could take it.
+        Raises BrokerUnavailable when neither could take it, TaskQueueFull for a durable one that
+        cannot wait here, whose row the caller leaves to the relay.
         """
-        announcements.enqueued.send(type(self), result)
-        if extended(result.task).durable:
-            self._put(result)
+        future = self._send(result)
+        if future is None:
             return
-        future: Future[None] = Future()
         try:
-            self._put(result, future)
             future.result(PUBLISH_SECONDS)
-        except (TimeoutError, BrokerUnavailable, TaskQueueFull) as error:
-            future.cancel()  # what is kept here must not be sent as well
+        except UNSENT as error:
+            row = self._fallback(result, future, error)
             try:
-                writer.put(self._fallback(result, error), FALLBACK_SECONDS)
+                writer.put(row, FALLBACK_SECONDS)
             except OutboxUnavailable:
                 raise BrokerUnavailable from error
 
     async def adispatch(self, result: TaskResult) -> None:
         """See dispatch(); the loop goes on meanwhile."""
-        announcements.enqueued.send(type(self), result)
-        if extended(result.task).durable:
-            self._put(result)
+        future = self._send(result)
+        if future is None:
             return
-        future: Future[None] = Future()
         try:
-            self._put(result, future)
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await asyncio.wrap_future(future)
-        except (TimeoutError, BrokerUnavailable, TaskQueueFull) as error:
-            future.cancel()  # as above
+        except UNSENT as error:
+            row = self._fallback(result, future, error)
             try:
-                await writer.aput(self._fallback(result, error), FALLBACK_SECONDS)
+                await writer.aput(row, FALLBACK_SECONDS)
             except OutboxUnavailable:
                 raise BrokerUnavailable from error
 
-    def _fallback(self, result: TaskResult, error: Exception) -> NewRow:
+    def _send(self, result: TaskResult) -> Future[None] | None:
+        """Give a task to the publisher; return what tells that it was sent.
+
+        A durable one needs no telling, as it has its row.
+        """
+        announcements.enqueued.send(type(self), result)
+        if extended(result.task).durable:
+            self._put(result)
+            return None
+        future: Future[None] = Future()
+        try:
+            self._put(result, future)
+        except TaskQueueFull as error:
+            future.set_exception(error)
+        return future
+
+    @staticmethod
+    def _fallback(result: TaskResult, future: Future[None], error: Exception) -> NewRow:
+        future.cancel()  # what is kept in the outbox must not be sent as well
         logger.warning("Task id=%s goes to the outbox: %s", result.id, error)
         return NewRow(results.as_durable(result))
 

@@ -8,7 +8,7 @@ ENV PYTHONUNBUFFERED=1 \
 WORKDIR /app
 
 RUN useradd --system --create-home --uid 10001 smokehouse \
-    && mkdir -p /app/var/reports \
+    && mkdir -p /app/var/receipts /app/var/reports \
     && chown -R smokehouse /app/var
 
 # The installer is the one that uv.lock names.

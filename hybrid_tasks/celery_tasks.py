@@ -20,6 +20,7 @@ from django.tasks.exceptions import TaskResultDoesNotExist
 
 from hybrid_tasks import outbox, outbox_insert, results
 from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
+from hybrid_tasks.celery_progress import SHOWN, ProgressTeller
 from hybrid_tasks.exceptions import TaskInterrupted, TaskStopped
 from hybrid_tasks.execution import Attempt, acall, call
 from hybrid_tasks.options import Options
@@ -33,7 +34,6 @@ from hybrid_tasks.tasks import Task, extended, observe
 logger = logging.getLogger("hybrid_tasks")
 
 HEADER = "hybrid_tasks"  # of a message: the result as `results.encode` made it
-SHOWN = 1024  # characters of a task's arguments
 SETTLE_SECONDS = 10.0  # that a worker waits for the row of a task that has ended
 
 _celery_tasks: dict[str, Any] = {}
@@ -127,12 +127,18 @@ def run_message(celery_task: Any, path: str, args: Any, kwargs: Any) -> Any:
     backend = hybrid_backend(result.backend)
     durable = extended(result.task).durable
     result = claimed_row(result, backend) if durable else latest_state(result, backend.store)
+    progress = ProgressTeller(celery_task)
+
+    def save(changed: TaskResult) -> None:
+        backend.store.try_save([changed])
+        progress.tell(changed)
+
     attempt = WorkerAttempt(
         result,
         backend.store,
         worker_id=request.hostname or f"celery@{socket.gethostname()}-{os.getpid()}",
         sender=type(backend),
-        save=lambda changed: backend.store.try_save([changed]),
+        save=save,
     )
     if attempt.task.max_attempts == 1 and not claim(backend.store, result):
         logger.warning("Task id=%s path=%s came twice: not run again", result.id, path)

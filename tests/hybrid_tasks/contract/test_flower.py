@@ -1,0 +1,65 @@
+"""What monitors are told: the state of Celery's own library, which Flower shows, is asked."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.events.state import State
+
+from tests.hybrid_tasks import tasks
+from tests.hybrid_tasks.contract.conftest import Contract
+from tests.hybrid_tasks.contract.waiting import finished, until
+
+
+@contextmanager
+def monitored(app: Celery) -> Iterator[State]:
+    """What a monitor knows, which hears of all events in the block."""
+    state = State()
+    ready = threading.Event()
+    with app.connection_for_read() as connection:
+        receiver = app.events.Receiver(connection, handlers={"*": state.event})
+        receiver.on_consume_ready = lambda *_args, **_kwargs: ready.set()
+        listener = threading.Thread(target=receiver.capture)
+        listener.start()
+        try:
+            assert ready.wait(30)
+            yield state
+        finally:
+            receiver.should_stop = True
+            listener.join()
+
+
+@pytest.mark.parametrize("backend_name", ["celery"])
+@pytest.mark.parametrize(
+    "task", [tasks.report_progress, tasks.report_progress_sync], ids=["async", "sync"]
+)
+async def test_progress_is_the_result_so_far(contract: Contract, tmp_path: Path, task: Any) -> None:
+    gate = tmp_path / "gate"
+    with monitored(contract.backend.app) as state:  # type: ignore[attr-defined]
+        result = await contract.of(task).aenqueue(str(gate))
+
+        def told() -> tuple[str | None, str | None]:
+            seen = state.tasks.get(result.id)
+            return (seen.state, seen.result) if seen else (None, None)
+
+        half = str({"done": 1, "total": 2, "note": "half of it"})
+        await until(lambda: told() == ("STARTED", half), "half of it is told")
+        gate.touch()
+        await finished(result)
+        await until(lambda: told()[0] == "SUCCESS", "the end is told")
+        assert told()[1] == str(result.return_value)
+
+
+@pytest.mark.parametrize("backend_name", ["celery"])
+async def test_a_task_without_progress_has_no_result_before_its_end(contract: Contract) -> None:
+    with monitored(contract.backend.app) as state:  # type: ignore[attr-defined]
+        heard: list[tuple[str, Any]] = []
+        state.event_callback = lambda _, event: heard.append((event["type"], event.get("result")))
+        await contract.run(tasks.echo, 7)
+        await until(lambda: "task-succeeded" in dict(heard), "the end is told")
+    started = [result for kind, result in heard if kind == "task-started"]
+    assert started == [None]

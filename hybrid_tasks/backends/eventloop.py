@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from functools import partial
 
 from django.tasks import task_backends
@@ -15,6 +15,7 @@ from hybrid_tasks.backends.base import HybridBackend, hybrid_backend, in_thread
 from hybrid_tasks.exceptions import TaskCancelled, TaskQueueFull
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.options import EventLoopOptions, Options
+from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.private_loop import PrivateLoop
 from hybrid_tasks.recorder import recorder
 from hybrid_tasks.relay import adopt, relay
@@ -29,6 +30,7 @@ logger = logging.getLogger("hybrid_tasks")
 # each thread and request.
 _workers: dict[str, LoopWorker] = {}
 ADOPTED = 100  # rows taken over at once
+ADOPT_SECONDS = 5.0  # that a stopping process waits for the rows which it is taking over
 _starting = threading.Lock()  # held by the thread that starts a private loop
 os.register_at_fork(after_in_child=_workers.clear)
 
@@ -170,26 +172,38 @@ async def serve_one(backend: EventLoopBackend) -> AsyncIterator[None]:
     worker = backend.new_worker()
     worker.open()
     _workers[backend.alias] = worker
-    adopting = asyncio.create_task(adopt_for(backend, worker)) if backend.keeps_its_own else None
     try:
-        yield
+        async with adopting(backend, worker) if backend.keeps_its_own else nullcontext():
+            yield
     finally:
-        if adopting is not None:
-            adopting.cancel()
         await worker.close()
         if _workers.get(backend.alias) is worker:
             del _workers[backend.alias]
 
 
-async def adopt_for(backend: EventLoopBackend, worker: LoopWorker) -> None:
+@asynccontextmanager
+async def adopting(backend: EventLoopBackend, worker: LoopWorker) -> AsyncIterator[None]:
     """Take over, now and then, what others have left of a backend that has no overflow."""
-    while True:
+    stop = asyncio.Event()
+    adopter = asyncio.create_task(adopt_until(stop, backend, worker))
+    try:
+        yield
+    finally:
+        stop.set()
+        # Not cancelled: what its thread claims meanwhile must be given back.
+        await asyncio.wait([adopter], timeout=ADOPT_SECONDS)
+
+
+async def adopt_until(stop: asyncio.Event, backend: EventLoopBackend, worker: LoopWorker) -> None:
+    while not stop.is_set():
         try:
             room = min(ADOPTED, worker.runner.places)
             for result in await in_thread(then_close, partial(adopt, backend, room)):
-                worker.submit(result)
-        except RunnerClosed:
-            return
+                if stop.is_set():  # it would lose an attempt here
+                    writer.release(result.id)
+                else:
+                    worker.submit(result)
         except Exception as error:  # noqa: BLE001 - tried again, whatever is away
             logger.warning("Nothing was adopted from the outbox: %s", error)
-        await asyncio.sleep(backend.settings.lease / 3)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), backend.settings.lease / 3)

@@ -1,5 +1,7 @@
 """Rows that one process leaves and another takes over, on their event loops."""
 
+import asyncio
+import threading
 from functools import partial
 from typing import Any
 
@@ -8,7 +10,7 @@ from django.db import IntegrityError
 from django.tasks import TaskResultStatus
 from pytest_django import Settings
 
-from hybrid_tasks import outbox, outbox_insert, results
+from hybrid_tasks import outbox, outbox_insert, relay, results
 from hybrid_tasks.backends import eventloop
 from hybrid_tasks.backends.base import hybrid_backend
 from hybrid_tasks.backends.eventloop import serve
@@ -21,6 +23,7 @@ from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
 from tests.hybrid_tasks.outbox.on_loop import QUICK, enqueue, read, running, settled, use
 from tests.hybrid_tasks.outbox.rows import LEASE, State, change, expire, make, row
+from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
 
@@ -82,6 +85,26 @@ async def test_what_finds_no_place_is_left_and_adopted_later(settings: Settings)
         await finished(result)
         await until(lambda: crowded.id in runs, "it is adopted")
         assert await settled() == {}
+
+
+async def test_what_is_adopted_by_a_process_that_stops_is_left_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = await read(leave, durable_tasks.wait_for)
+    stopping = threading.Event()
+
+    def adopt_late(*args: Any) -> list[TaskResult]:
+        assert stopping.wait(PATIENCE)
+        return relay.adopt(*args)
+
+    monkeypatch.setattr(eventloop, "adopt", adopt_late)
+    serving = serve()
+    await serving.__aenter__()
+    stopped = asyncio.create_task(serving.__aexit__(None, None, None))
+    await asyncio.sleep(0)  # it has begun to stop
+    stopping.set()
+    await stopped
+    assert await settled() == {left.id: State.WAITING}
 
 
 async def test_what_cannot_be_started_is_left_to_others(

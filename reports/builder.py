@@ -19,7 +19,7 @@ class Line:
     """One item of one order, as the database has them joined.
 
     Attributes:
-        order: the order's number.
+        order: what names the order, and no other one.
         ordered_at: an aware datetime.
         order_price: of the whole order, repeated in each of its lines.
         meat: None, like `price`, for an order without items.

@@ -76,7 +76,7 @@ def buyers(period: Period, customers: Collection[int]) -> Iterator[Buyer]:
         lines = []
         for row in of_customer:
             _, _, uuid, ordered_at, flavor, price, meat, item_price, name, email, gone = row
-            lines.append(Line(uuid.hex[:8], ordered_at, flavor, price, meat, item_price))
+            lines.append(Line(str(uuid), ordered_at, flavor, price, meat, item_price))
         yield Buyer(customer_id, name or email, email, gone is None, lines)
 
 

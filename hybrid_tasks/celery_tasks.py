@@ -18,7 +18,7 @@ from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from celery.utils.saferepr import saferepr
 from django.tasks.exceptions import TaskResultDoesNotExist
 
-from hybrid_tasks import outbox, outbox_insert, results
+from hybrid_tasks import outbox_insert, results
 from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
 from hybrid_tasks.celery_progress import SHOWN, ProgressTeller
 from hybrid_tasks.exceptions import TaskInterrupted, TaskStopped
@@ -34,6 +34,7 @@ from hybrid_tasks.tasks import Task, extended, observe
 logger = logging.getLogger("hybrid_tasks")
 
 HEADER = "hybrid_tasks"  # of a message: the result as `results.encode` made it
+CLAIM_SECONDS = 30.0  # that a worker waits for the database, as it has nothing else to do
 SETTLE_SECONDS = 10.0  # that a worker waits for the row of a task that has ended
 
 _celery_tasks: dict[str, Any] = {}
@@ -217,13 +218,13 @@ def sent_state(request: Any, path: str, args: Any, kwargs: Any) -> TaskResult:
 def claimed_row(result: TaskResult, backend: HybridBackend[Options]) -> TaskResult:
     """Claim the row of a durable task; return the result that the row holds.
 
-    Raises Ignore if this delivery must not run: another did, does or will.
+    Raises Ignore if this delivery must not run: another did, does or will. Raises
+    OutboxUnavailable if the database is away, when the relay sends it again.
     """
-    row = outbox.claim_delivered(result.id, writer.holder, backend.settings.lease)
+    row = writer.claim(result.id, backend.settings.lease, CLAIM_SECONDS)
     if row is None:
         logger.info("Task id=%s is not free: not run now", result.id)
         raise Ignore
-    writer.hold(row.pk, backend.settings.lease)
     kept = results.advance(results.decode(row.message), backend=result.backend)
     return results.attempted(kept, row.attempts - 1)
 

@@ -85,6 +85,9 @@ class OutboxThread:
             self.let_go(Write(Kind.WITHDRAW, write.id))
         elif write.kind is Kind.START and write.outcome is True:
             self.request(Write(Kind.UNCOUNT, write.id))
+        elif write.kind is Kind.CLAIM and write.outcome is not None:
+            self.let_go(Write(Kind.RELEASE, write.id))
+            self.request(Write(Kind.UNCOUNT, write.id))
 
     def hold(self, task_id: str, lease: float) -> None:
         """Renew the lease of a row that this process has claimed, until the row is let go."""

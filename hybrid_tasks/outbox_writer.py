@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
 
@@ -12,6 +12,9 @@ from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_thread import OutboxThread
 from hybrid_tasks.outbox_writes import Kind, Write
 from hybrid_tasks.results import TaskResult
+
+if TYPE_CHECKING:
+    from hybrid_tasks.models import OutboxTask
 
 
 class OutboxWriter(OutboxThread):
@@ -81,6 +84,19 @@ class OutboxWriter(OutboxThread):
     def _abandon_all(self, writes: Iterable[Write]) -> None:
         for write in writes:
             self.abandon(write)
+
+    def claim(self, task_id: str, lease: float, seconds: float) -> "OutboxTask | None":
+        """Claim the row of a task that the broker delivered; see outbox.claim_delivered().
+
+        By the writer's connection: one of the caller's would be opened for each task. Raises
+        OutboxUnavailable if it is not committed within `seconds`.
+        """
+        write = Write(Kind.CLAIM, task_id, seconds=lease)
+        self._wait_for([write], seconds)
+        if write.outcome is not None:
+            self.hold(task_id, lease)
+        claimed: OutboxTask | None = write.outcome
+        return claimed
 
     async def astart(self, task_id: str, lease: float) -> bool:
         """Count an attempt at a task of this process; return False if it lost the row.

@@ -19,15 +19,16 @@ class Kind(IntEnum):
     """What to do with a row, in the order in which one transaction does it."""
 
     INSERT = 0
-    START = 1  # count an attempt
-    NOTE_FAILURE = 2
-    SENT = 3  # to the broker, as soon as this is committed
-    POSTPONE = 4
-    RELEASE = 5
-    BURY = 6
-    REMOVE = 7
-    WITHDRAW = 8  # what was inserted for a caller who has given up
-    UNCOUNT = 9  # an attempt that was counted for a job that had been stopped
+    CLAIM = 1  # what the broker delivered, and count an attempt
+    START = 2  # count an attempt
+    NOTE_FAILURE = 3
+    SENT = 4  # to the broker, as soon as this is committed
+    POSTPONE = 5
+    RELEASE = 6
+    BURY = 7
+    REMOVE = 8
+    WITHDRAW = 9  # what was inserted for a caller who has given up
+    UNCOUNT = 10  # an attempt that was counted for a job that had been stopped
 
 
 @dataclass(eq=False, slots=True)
@@ -39,7 +40,7 @@ class Write:
         id: of the task.
         row: to insert.
         result: to keep with the row.
-        seconds: the lease for START and SENT, the delay for POSTPONE.
+        seconds: the lease for CLAIM, START and SENT, the delay for POSTPONE.
         future: of a caller that waits, an asyncio one if `loop` is given.
         loop: of that caller.
         outcome: what the caller is told; an exception is raised there.
@@ -71,6 +72,14 @@ def perform(writes: Sequence[Write], holder: str) -> None:
 
 def insert(writes: list[Write], _holder: str) -> None:
     outbox_insert.insert(write.row for write in writes if write.row)
+
+
+def claim(writes: list[Write], holder: str) -> None:
+    for write in writes:
+        claimed = outbox.claim_delivered(write.id, holder, write.seconds)
+        if claimed is None and write.tried:  # the answer to its commit may have been lost
+            claimed = outbox.held(holder, [write.id]).first()
+        write.outcome = claimed
 
 
 def start(writes: list[Write], holder: str) -> None:
@@ -127,6 +136,7 @@ def uncount(writes: list[Write], holder: str) -> None:
 
 PERFORM = {
     Kind.INSERT: insert,
+    Kind.CLAIM: claim,
     Kind.START: start,
     Kind.SENT: sent,
     Kind.NOTE_FAILURE: note_failure,

@@ -6,7 +6,8 @@ from functools import partial
 import pytest
 from django.db import IntegrityError
 
-from hybrid_tasks import outbox_thread, outbox_writes, results
+from hybrid_tasks import outbox_insert, outbox_thread, outbox_writes, results
+from hybrid_tasks.database_clock import After
 from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.outbox_insert import NewRow
@@ -17,7 +18,7 @@ from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox.rows import LEASE, State, about, change, make, row, states
 from tests.hybrid_tasks.outbox.rows import states_apart as rows_there
 from tests.hybrid_tasks.outbox.writers import Gate, locked_table
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, wait_until
 
 
 def new(writer: OutboxWriter, lease: float = LEASE) -> NewRow:
@@ -211,3 +212,44 @@ def test_a_flush_has_its_limit(a_writer: OutboxWriter, gate: Gate) -> None:
     assert not a_writer.flush(0.05)
     gate.open()
     assert a_writer.flush(PATIENCE)
+
+
+def delivered() -> str:
+    """Return the id of a task that the broker has delivered."""
+    result = make()
+    outbox_insert.insert([NewRow(result)])
+    change(result.id, state=State.SENT, claimed_by="the relay", available_at=After(LEASE))
+    return result.id
+
+
+def test_what_is_delivered_is_claimed_once(a_writer: OutboxWriter) -> None:
+    task_id = delivered()
+    claimed = a_writer.claim(task_id, LEASE, PATIENCE)
+    assert claimed is not None
+    assert (claimed.pk, claimed.attempts, claimed.claimed_by) == (task_id, 1, a_writer.holder)
+    assert a_writer.claim(task_id, LEASE, PATIENCE) is None
+    assert states() == {task_id: State.CLAIMED}
+
+
+def test_what_is_claimed_is_renewed(a_writer: OutboxWriter) -> None:
+    task_id = delivered()
+    assert a_writer.claim(task_id, 0.3, PATIENCE)
+    ends = row(task_id).available_at
+    wait_until(lambda: row(task_id).available_at > ends, "the lease is renewed")
+
+
+def test_a_lost_answer_to_a_claim_loses_no_claim(a_writer: OutboxWriter, gate: Gate) -> None:
+    task_id = delivered()
+    gate.answers_to_lose = 1
+    assert a_writer.claim(task_id, LEASE, PATIENCE)
+    assert row(task_id).attempts == 1
+
+
+def test_who_gave_up_a_claim_has_made_no_attempt(a_writer: OutboxWriter, gate: Gate) -> None:
+    task_id = delivered()
+    gate.close()
+    with pytest.raises(OutboxUnavailable):
+        a_writer.claim(task_id, LEASE, 0.2)
+    gate.open()
+    assert a_writer.flush(PATIENCE)
+    assert (row(task_id).state, row(task_id).attempts) == (State.WAITING, 0)

@@ -49,6 +49,7 @@ def measure() -> None:
 
     ways = {
         "one INSERT for 100 rows": lambda: peers.bulk_insert(peers.sample_rows(ROWS)),
+        "bulk_create of 100 rows": lambda: peers.bulk_create(peers.sample_rows(ROWS)),
         "prepared INSERTs": lambda: peers.prepared_insert(peers.sample_rows(ROWS)),
         "durable aenqueue": lambda: uvloop.run(enqueue(ROWS)),
         "durable, run and removed": lambda: uvloop.run(run_through(ROWS)),

@@ -59,6 +59,17 @@ def bulk_insert(rows: Sequence[Row]) -> float:
     return in_batches(insert, rows)
 
 
+def bulk_create(rows: Sequence[Row]) -> float:
+    """Return rows a second of Django's own way: one `bulk_create` and one commit for 100 rows."""
+    model = outbox_table.model()
+
+    def insert(batch: Sequence[Row]) -> None:
+        values = (dict(zip(COLUMNS, row, strict=True)) for row in batch)
+        model._default_manager.bulk_create([model(**one) for one in values])
+
+    return in_batches(insert, rows)
+
+
 def prepared_insert(rows: Sequence[Row]) -> float:
     """Return rows a second of prepared INSERTs, one commit for each 100: as quick as can be."""
 

@@ -52,6 +52,7 @@ class FaultSystem(System):
         super().__init__(directory, processes, database.url)
         self.database = database
         self.slowest_request: float | None = None  # seconds, where a test measures that
+        self._supervised: Process | None = None
         # The options are those of relays and workers, which must know the overflow.
         self.env |= {"LOOP_OPTIONS": json.dumps(LOOP)}
 
@@ -83,6 +84,10 @@ class FaultSystem(System):
             worker = self.prefork()
             relay.result()
         return worker
+
+    def supervise(self, worker: Process) -> None:
+        """Start another worker whenever this one has ended, until all is settled."""
+        self._supervised = worker
 
     # --- Faults ----------------------------------------------------------------------------------
 
@@ -126,6 +131,8 @@ class FaultSystem(System):
         return self.database.rows()
 
     def settled(self) -> bool:
+        if self._supervised and self._supervised.popen.poll() is not None:
+            self._supervised = self.prefork()
         return all(row.dead for row in self.rows())
 
     def wait_settled(self, since: float, aim: float) -> float:

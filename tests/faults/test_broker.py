@@ -37,10 +37,9 @@ def survive(
     break_it()
     accept_meanwhile(system, web)
     mend_it()
-    if worker.popen.poll() is not None:
-        # Kombu 5.7 has a worker end itself that loses the broker while tasks are not acknowledged;
-        # a supervisor starts it again.
-        system.prefork()
+    # Kombu 5.7 has a worker end itself, sooner or later, that loses the broker while tasks are not
+    # acknowledged.
+    system.supervise(worker)
     return time.monotonic()
 
 

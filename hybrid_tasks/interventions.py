@@ -15,7 +15,6 @@ from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.grouping import grouped
 from hybrid_tasks.options import Options
-from hybrid_tasks.outbox import left_waiting
 from hybrid_tasks.outbox_table import CLAIMED, DEAD, WAITING, alias, rows
 from hybrid_tasks.results import TaskResult
 
@@ -63,7 +62,7 @@ def revive(ids: Collection[str]) -> int:
             revived += (
                 rows([row.pk])
                 .dead()
-                .update(**left_waiting(), attempts=0, sends=0, message=json.dumps(content))
+                .update(**outbox.left_waiting(), attempts=0, sends=0, message=json.dumps(content))
             )
     return revived
 

@@ -5,7 +5,11 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+
+PATIENCE = 60_000  # milliseconds, on a slow machine
+
+expect.set_options(timeout=PATIENCE)
 
 # Without these it calls home on every start.
 QUIET = [

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import StartWeb
 from tests.project.test_settings import manage
@@ -47,7 +47,7 @@ def test_home_page_on_a_phone(page: Page, start_web: StartWeb, tmp_path: Path) -
     form.get_by_label("What to smoke").fill("<b>tofu</b>, Ribs")
     form.get_by_label("Flavor").fill("Gold Bond")
     page.get_by_role("button", name="Smoke it").click()
-    assert page.inner_text("body") == "Smoking some <b>tofu</b> and ribs...."
+    expect(page.locator("body")).to_have_text("Smoking some <b>tofu</b> and ribs....")
     web.wait_for("Applying the Gold Bond....", times=2)
 
 
@@ -78,9 +78,10 @@ def test_admin_edits_a_periodic_task(page: Page, start_web: StartWeb, tmp_path: 
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill("smoke and fire")
     page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
     page.goto(f"{url}/admin/django_celery_beat/periodictask/")
     page.get_by_role("link", name="Nightly cleanup").click()
-    assert "At 03:00 AM UTC" in page.inner_text(".field-crontab_translation")
+    expect(page.locator(".field-crontab_translation")).to_contain_text("At 03:00 AM UTC")
     page.get_by_label("Enabled").uncheck()
     page.get_by_role("button", name="Save", exact=True).click()
-    assert "was changed successfully" in page.inner_text(".messagelist")
+    expect(page.locator(".messagelist")).to_contain_text("was changed successfully")

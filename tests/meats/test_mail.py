@@ -47,11 +47,16 @@ def port(settings: Settings) -> int:
     return port
 
 
+def started(keeper: Keeper, port: int) -> Controller:
+    controller = Controller(keeper, hostname="127.0.0.1", port=port, ready_timeout=60)
+    controller.start()
+    return controller
+
+
 @pytest.fixture
 def keeper(port: int) -> Iterator[Keeper]:
     keeper = Keeper()
-    controller = Controller(keeper, hostname="127.0.0.1", port=port)
-    controller.start()
+    controller = started(keeper, port)
     yield keeper
     controller.stop()
 
@@ -71,8 +76,7 @@ async def test_a_server_that_was_restarted_is_connected_anew(port: int) -> None:
     async with shared_mail_connection():
         for _ in range(2):
             keeper = Keeper()
-            controller = Controller(keeper, hostname="127.0.0.1", port=port)
-            controller.start()
+            controller = started(keeper, port)
             await deliver(message("one"))
             controller.stop()
             assert keeper.subjects == ["one"]

@@ -66,7 +66,7 @@ def start_web(tmp_path: Path, partner_url: str) -> Iterator[StartWeb]:
         env = {"OUTGOING_URL": partner_url, "DJANGO_SETTINGS_MODULE": "project.settings", **env}
         process = Process(command, env, tmp_path / f"web-{port}.log")
         started.append(process)
-        process.wait_for("Application startup complete")
+        process.wait_for("Uvicorn running on")  # not the end of the startup: it listens after that
         return f"http://127.0.0.1:{port}", process
 
     yield start

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,13 +12,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-PATIENCE = 60.0  # seconds that a condition may take on a slow machine
+PATIENCE = 120.0  # seconds that a condition may take on a slow machine
+# Systems choose higher ports for outgoing connections: who binds late, or again, would lose them.
+PORTS = range(20_000, 32_768)
+
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is free and that nobody here was given before."""
+    while True:
+        port = secrets.choice(PORTS)
+        if port in _given:
+            continue
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            _given.add(port)
+            return port
 
 
 def port_is_open(port: int) -> bool:
@@ -82,18 +93,19 @@ class Process:
         """Return the lines of the output that hold one of `having`, in order."""
         return [line for line in self.output().splitlines() if any(part in line for part in having)]
 
-    def wait_for(self, text: str, times: int = 1) -> None:
+    def wait_for(self, text: str, times: int = 1, seconds: float = PATIENCE) -> None:
         """Wait until the output holds `text` that often; fail if the program ends before."""
         try:
             wait_until(
                 lambda: self.output().count(text) >= times or self.popen.poll() is not None,
                 f"{text!r} {times} times in the output of {self.popen.args!r}",
+                seconds,
             )
         except AssertionError as error:
             raise AssertionError(f"{error}:\n{self.output()}") from None
         assert self.output().count(text) >= times, f"it ended without {text!r}:\n{self.output()}"
 
-    def stop(self, seconds: float = 30) -> int:
+    def stop(self, seconds: float = PATIENCE) -> int:
         """Ask the program to end (SIGTERM); return its exit code."""
         self.popen.terminate()
         return self.popen.wait(timeout=seconds)

@@ -58,8 +58,8 @@ def test_a_taken_port_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch
     for name in DEFAULT_PORTS:
         monkeypatch.setenv(name, str(free_port()))
     Stack.from_environment().refuse_taken_ports()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         monkeypatch.setenv("SMTP_PORT", str(port))
         with pytest.raises(StackError, match=f"port {port} .* 'make run SMTP_PORT={port + 1}'"):
             Stack.from_environment().refuse_taken_ports()

@@ -13,7 +13,7 @@ from typing import Self
 
 from tests.loop.ledger import note
 
-REMOVAL_SECONDS = 2.0  # within which the row of a task that has ended is gone
+REMOVAL_SECONDS = 6.0  # within which the row of a task that has ended is gone, if noisy
 
 
 def record(what: str, task_id: str, task: str) -> None:

@@ -19,7 +19,7 @@ from tests.faults.counting import Counts, count, verify
 from tests.faults.databases import Database, Row
 from tests.faults.journal import History, Line, circumstances, histories
 from tests.loop.system import DJANGO, System, Web
-from tests.processes import Process, wait_until
+from tests.processes import PATIENCE, Process, wait_until
 
 LEASE = 5.0  # seconds, as the settings have it unless a scenario needs another
 RESCUE_SECONDS = LEASE + 10  # within which all is done that a dead process has left
@@ -55,6 +55,8 @@ class FaultSystem(System):
         self._supervised: Process | None = None
         # The options are those of relays and workers, which must know the overflow.
         self.env |= {"LOOP_OPTIONS": json.dumps(LOOP)}
+        # A machine that hangs for some seconds is no broker that does: tests of that say so.
+        self.env |= {"BROKER_SECONDS": str(PATIENCE)}
 
     def web(self, *args: Any, **options: Any) -> Web:
         return super().web({**LOOP, **options}, *args)

@@ -8,10 +8,10 @@ import pytest
 
 from tests.faults.conftest import Report
 from tests.faults.databases import PostgreSQL, SQLite
-from tests.faults.system import FaultSystem, Load, accept
+from tests.faults.system import LEASE, FaultSystem, Load, accept
 
 OUTBOX_TIMEOUT = 2.0
-SLACK = 3.0  # seconds, for a noisy machine
+SLACK = 7.0  # seconds, for a noisy machine
 LOCKED_SECONDS = 10.0
 
 
@@ -24,6 +24,8 @@ def assert_told_in_time(system: FaultSystem, load: Load) -> None:
 def test_postgresql_is_restarted(on_postgres: FaultSystem, report: Report) -> None:
     assert isinstance(on_postgres.database, PostgreSQL)
     server = on_postgres.database.server
+    # Who cannot renew for longer than a lease loses what it holds, on a machine that hangs, too.
+    on_postgres.env |= {"LEASE": str(LEASE * 2)}
     web, _ = on_postgres.up(outbox_timeout=OUTBOX_TIMEOUT)
     with Load(lambda: web, n=20, threads=2, pause=0.1, seconds=0.5) as load:
         on_postgres.ledger.wait_for("accept", 300)
@@ -40,7 +42,7 @@ def test_postgresql_is_restarted(on_postgres: FaultSystem, report: Report) -> No
 @pytest.mark.slow_fault
 def test_sqlite_is_locked(on_sqlite: FaultSystem, report: Report) -> None:
     assert isinstance(on_sqlite.database, SQLite)
-    # Who cannot renew for longer than a lease loses what it holds: the lock must be shorter.
+    # The lock must be shorter, too.
     on_sqlite.env |= {"LEASE": str(LOCKED_SECONDS * 2)}
     web, _ = on_sqlite.up(outbox_timeout=OUTBOX_TIMEOUT)
     accept(web, 50, seconds=LOCKED_SECONDS * 1.5)  # these run all the while

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.conftest import Report
 from tests.faults.system import RESCUE_SECONDS, FaultSystem, accept
+from tests.processes import PATIENCE
 
 
 def test_a_worker_and_a_child_of_it_are_killed(on_sqlite: FaultSystem, report: Report) -> None:
@@ -36,7 +37,7 @@ def test_a_task_that_kills_its_process_ends_as_a_dead_letter(
     began = time.monotonic()
     with suppress(httpx.TransportError):  # this one kills the server first, before it can answer
         accept(web, 1, tasks="poison")
-    web.process.popen.wait(10)
+    web.process.popen.wait(PATIENCE)
     report("task kills its process", on_postgres, began, aim=4 * RESCUE_SECONDS)
 
     tasks = on_postgres.histories()

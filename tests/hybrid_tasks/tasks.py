@@ -196,8 +196,8 @@ def at_once(exception: BaseException, task_result: DjangoTaskResult) -> float:
     return 0.0
 
 
-def in_two_seconds(_exception: BaseException, _task_result: DjangoTaskResult) -> float:
-    return 2.0
+def in_some_seconds(_exception: BaseException, _task_result: DjangoTaskResult) -> float:
+    return 6.0  # enough to cancel what waits for that, though a machine hang meanwhile
 
 
 def never(_exception: BaseException, _task_result: DjangoTaskResult) -> None:
@@ -233,7 +233,7 @@ async def fail_with_broken_backoff() -> None:
     raise ValueError("an error")
 
 
-@task(max_attempts=2, backoff=in_two_seconds)
+@task(max_attempts=2, backoff=in_some_seconds)
 async def fail_slowly() -> None:
     raise ValueError("not yet")
 
@@ -253,6 +253,7 @@ async def leave_each_time() -> None:
 # --- Hanging -------------------------------------------------------------------------------------
 
 LONG = 600.0  # seconds, more than any test has
+LIMIT = 3.0  # seconds in which a function begins: a worker, and a loop, count what comes before it
 NAP = 5.0  # seconds; nothing stops a thread that sleeps, so no longer
 
 
@@ -295,7 +296,7 @@ async def hang_at_first(context: TaskContext) -> int:
     return context.attempt
 
 
-@task(max_attempts=2, backoff=at_once, timeout=0.3, takes_context=True)
+@task(max_attempts=2, backoff=at_once, timeout=LIMIT, takes_context=True)
 def hang_at_first_sync(context: TaskContext) -> int:
     if context.attempt == 1:
         time.sleep(NAP)

@@ -2,11 +2,13 @@
 
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from hybrid_tasks import batches
 from hybrid_tasks.batches import BatchThread
-from tests.processes import wait_until
+from tests.processes import PATIENCE, wait_until
 
 
 class Ledger(BatchThread[str, int]):
@@ -33,17 +35,26 @@ def test_writes_all_in_few_batches_the_last_for_each_key() -> None:
     ledger = Ledger(limit=10_000)
     for number in range(5_000):
         ledger.put(str(number % 1_000), number)
-    assert ledger.flush(10)
+    assert ledger.flush(PATIENCE)
     assert ledger.written == {str(number % 1_000): number for number in range(4_000, 5_000)}
     assert len(ledger.batches) < 100
     assert len(ledger) == 0
 
 
-def test_drops_and_counts_what_finds_no_room(caplog: pytest.LogCaptureFixture) -> None:
+def test_drops_and_counts_what_finds_no_room(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses, go_on = threading.Event(), threading.Event()
+
+    def pause(_: float) -> None:
+        pauses.set()
+        assert go_on.wait(PATIENCE)
+
+    monkeypatch.setattr(batches, "time", SimpleNamespace(sleep=pause))
     ledger = Ledger(limit=2)
     ledger.open.clear()
     ledger.put("a", 1)
-    wait_until(lambda: ledger.refusals, "the first write was refused")
+    assert pauses.wait(PATIENCE), "the first write was refused"
     assert ledger.put("b", 1)
     assert ledger.put("a", 2), "a newer value of what waits takes no room"
     assert not ledger.put("c", 1)
@@ -51,7 +62,8 @@ def test_drops_and_counts_what_finds_no_room(caplog: pytest.LogCaptureFixture) -
     assert "test-ledger is full: 1 dropped so far" in caplog.text
     assert ledger.peek("a") == 2
     ledger.open.set()
-    assert ledger.flush(10)
+    go_on.set()
+    assert ledger.flush(PATIENCE)
     assert ledger.written == {"a": 2, "b": 1}
 
 
@@ -64,7 +76,7 @@ def test_keeps_what_cannot_be_written_and_tries_again(caplog: pytest.LogCaptureF
     assert ledger.peek("a") == 1
     ledger.put("a", 2)
     ledger.open.set()
-    assert ledger.flush(10)
+    assert ledger.flush(PATIENCE)
     assert ledger.written == {"a": 2}
     assert "test-ledger cannot write, will try again: ConnectionError('away')" in caplog.text
 
@@ -78,10 +90,10 @@ def test_works_in_a_forked_child() -> None:
     if child == 0:
         ledger.open.set()
         ledger.put("child", 1)
-        flushed = ledger.flush(10)
+        flushed = ledger.flush(PATIENCE)
         os._exit(0 if flushed and ledger.written == {"child": 1} else 1)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     ledger.open.set()
-    assert ledger.flush(10)
+    assert ledger.flush(PATIENCE)
     assert ledger.written == {"parent": 1}

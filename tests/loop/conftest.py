@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.loop.system import System, migrate
+from tests.processes import PATIENCE
 
 
 @pytest.fixture(scope="session")
@@ -25,4 +26,7 @@ def system(tmp_path: Path, migrated: Path) -> Iterator[System]:
     database = tmp_path / "db.sqlite3"
     shutil.copyfile(migrated, database)
     with ExitStack() as processes:
-        yield System(tmp_path, processes, f"sqlite:///{database}")
+        system = System(tmp_path, processes, f"sqlite:///{database}")
+        # A machine that hangs for some seconds is no broker that does: tests of that say so.
+        system.env["BROKER_SECONDS"] = str(PATIENCE)
+        yield system

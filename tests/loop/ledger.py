@@ -23,6 +23,11 @@ def _file() -> int:
     return os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
+def gate_beside(ledger: str) -> Path:
+    """Return the file that tasks wait for whose end the test decides."""
+    return Path(f"{ledger}.gate")
+
+
 class Ledger:
     """The ledger as the tests read it."""
 

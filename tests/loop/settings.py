@@ -20,10 +20,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 TIME_ZONE = "UTC"
 
 BROKER_URL = os.environ["BROKER_URL"]
+BROKER_SECONDS = env.float("BROKER_SECONDS", 1)  # that it may take to answer
 CACHES = {
     "default": {
         "BACKEND": "hybrid_tasks.caches.RedisCache",
         "LOCATION": f"{BROKER_URL}/1",
+        "OPTIONS": {"socket_timeout": BROKER_SECONDS},
     }
 }
 
@@ -34,8 +36,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 0}
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "max_retries": 0,
-    "socket_connect_timeout": 1,
-    "socket_timeout": 1,
+    "socket_connect_timeout": BROKER_SECONDS,
+    "socket_timeout": BROKER_SECONDS,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

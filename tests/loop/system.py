@@ -13,7 +13,7 @@ import redis
 
 from dev.broker import broker_command
 from tests.conftest import BIN, ROOT
-from tests.loop.ledger import Ledger
+from tests.loop.ledger import Ledger, gate_beside
 from tests.processes import Process, free_port, port_is_open, wait_until
 
 type Options = Mapping[str, Any]
@@ -109,6 +109,7 @@ class System:
         env = self.env | {"LOOP_OPTIONS": json.dumps(options)}
         process = self.start([*command, port_option.format(port=port)], env)
         process.wait_for(ready, ready_times)
+        wait_until(lambda: port_is_open(port), "the server listens")  # some say so before they do
         return Web(port, process)
 
     def worker(self, *more: str, **env: str) -> Process:
@@ -125,6 +126,10 @@ class System:
         process = self.start([*DJANGO, *command], env)
         assert process.popen.wait(timeout=60) == 0, process.output()
         return process.output()
+
+    def open_gate(self) -> None:
+        """Let the tasks go on that wait for it."""
+        gate_beside(str(self.ledger.path)).touch()
 
     def queued_ids(self) -> list[str]:
         """Return the ids of the tasks that wait in the broker."""

@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import BIN
 from tests.loop.system import System, Web
+from tests.processes import PATIENCE
 
 APPLICATION = "tests.loop.asgi:application"
 
@@ -36,7 +37,12 @@ class Server:
 SERVERS = {
     "uvicorn": Server("uvicorn", (), "Application startup complete", "--port={port}"),
     "uvicorn with two workers": Server(
-        "uvicorn", ("--workers", "2"), "Application startup complete", "--port={port}", workers=2
+        "uvicorn",
+        # It kills a worker that does not answer it for so long, be it for want of time.
+        ("--workers", "2", "--timeout-worker-healthcheck", "60"),
+        "Application startup complete",
+        "--port={port}",
+        workers=2,
     ),
     "gunicorn": Server(
         "gunicorn",
@@ -85,7 +91,7 @@ def test_a_stop_ends_streams_and_what_runs_and_hands_over_what_waits(
         assert system.ledger.ids("stopping") == {"until_stopping": 1}
     else:
         web.process.popen.terminate()
-    web.process.popen.wait(timeout=30)
+    web.process.popen.wait(timeout=PATIENCE)
 
     on_loop = system.ledger.ids("end", "loop@")
     assert 10 <= on_loop.total() < len(ids), web.process.output()

@@ -36,7 +36,8 @@ async def enqueue(request: HttpRequest) -> HttpResponse:
             ids.append(result.id)
             if number % period >= burst:
                 await asyncio.sleep(pause)
-    return JsonResponse({"ids": ids, "call": summary(times), "lag": summary(lag.late)})
+    told = summary(lag.late) | {"blocked": lag.blocked}
+    return JsonResponse({"ids": ids, "call": summary(times), "lag": told})
 
 
 async def statuses(request: HttpRequest) -> HttpResponse:

@@ -141,7 +141,7 @@ class Smokehouse:
         command += ["--timeout-graceful-shutdown=5"]
         process = Process(command, self.env | env, self.log("web"))
         self.parts.push(process)
-        process.wait_for("Application startup complete")
+        process.wait_for("Uvicorn running on")
         return process
 
     def start_worker(self, **env: str) -> Process:

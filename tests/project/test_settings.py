@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from project.settings import next_redis_database
 from tests.conftest import ROOT
+from tests.processes import PATIENCE
 
 
 def manage(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -20,7 +21,7 @@ def manage(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings", **env},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -4,7 +4,7 @@ import mailbox
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -60,16 +60,32 @@ class System:
         self.start_broker()
 
     def start_mail(self) -> Process:
-        handler = ("--class", "aiosmtpd.handlers.Mailbox", str(self.maildir))
+        handler = ("--class", "tests.reports.slow_mail.SlowMailbox", str(self.maildir))
         address = f"127.0.0.1:{self.smtp_port}"
         process = self.start(str(BIN / "aiosmtpd"), "--nosetuid", "--listen", address, *handler)
         wait_until(lambda: port_is_open(self.smtp_port), "the mail server listens")
         return process
 
     def start_worker(self) -> Process:
-        process = self.start(*WORKER)
-        process.wait_for(" ready.")
-        return process
+        self._worker = self.start(*WORKER)
+        self._worker.wait_for(" ready.")
+        return self._worker
+
+    def wait_for_worker(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
+        """Wait until `condition()` is true; start another worker whenever the last one has ended.
+
+        Kombu 5.7 may have a worker end itself that loses the broker, if only for a second.
+        """
+
+        def met() -> bool:
+            if self._worker.popen.poll() is not None:
+                self.start_worker()
+            return condition()
+
+        wait_until(met, what, seconds)
+
+    def kill_worker(self) -> None:
+        self._worker.kill()
 
     def start_beat(self) -> Process:
         return self.start(*BEAT)

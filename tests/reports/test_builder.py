@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reports.builder import Line, Totals, UnsoundRows, build
@@ -89,6 +89,7 @@ orders = st.lists(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be it
 @given(orders)
 def test_every_way_to_add_up_gives_the_same(given_orders: list[tuple[int, list[Decimal]]]) -> None:
     lines = [

@@ -127,12 +127,14 @@ def test_starting_a_run(staff: Client, tasks: CapturedTasks) -> None:
     [
         ("", "This field is required"),
         ("soon", "is no period"),
-        (f"{Period.month_of(datetime.now(UTC).date())}", "is not over"),
+        ("this month", "is not over"),
         ("2999-01", "is not over"),
         ("2001-01", "is too long ago"),
     ],
 )
 def test_a_period_that_cannot_be_is_refused(staff: Client, period: str, complaint: str) -> None:
+    if period == "this month":  # known when the test runs: another may be when it is collected
+        period = str(Period.month_of(datetime.now(UTC).date()))
     response = staff.post("/reports/start/", {"period": period})
     assert response.status_code == 400
     assert complaint in response.text

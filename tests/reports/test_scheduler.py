@@ -9,6 +9,7 @@ from celery.schedules import crontab
 from django.core.management import call_command
 from django_celery_beat.models import PeriodicTask
 from pytest_django import Settings
+from time_machine import travel
 
 from hybrid_tasks.testing import CapturedTasks, capture_tasks
 from project.celery import app
@@ -25,6 +26,13 @@ CLEANUP = "Nightly cleanup"
 def sent() -> Iterator[CapturedTasks]:
     with capture_tasks() as captured:
         yield captured
+
+
+@pytest.fixture(autouse=True)
+def _noon() -> Iterator[None]:
+    """No slot comes while a test runs."""
+    with travel(datetime.now(UTC).replace(hour=12)):
+        yield
 
 
 @pytest.fixture(autouse=True)

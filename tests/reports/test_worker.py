@@ -7,7 +7,7 @@ import pytest
 
 from project.celery import app
 from tests.conftest import BIN, running_broker
-from tests.processes import Process
+from tests.processes import PATIENCE, Process
 from tests.project.test_settings import manage
 
 
@@ -34,15 +34,19 @@ def worker(tmp_path: Path, broker_url: str) -> Iterator[Process]:
         yield process
 
 
+# The project's own limits, of a second each, are for what must not wait for a broker that hangs.
+PATIENT = {"socket_connect_timeout": PATIENCE, "socket_timeout": PATIENCE}
+
+
 def test_a_worker_runs_what_is_sent_by_name(worker: Process, broker_url: str) -> None:
-    with app.connection_for_write(broker_url) as connection:
+    with app.connection_for_write(broker_url, transport_options=PATIENT) as connection:
         sent = app.send_task("reports.tasks.nightly_cleanup", connection=connection)
     worker.wait_for(f"nightly_cleanup[{sent.id}] succeeded")
     assert "'expired_sessions': 0" in worker.output()
 
 
 def test_a_worker_refuses_anything_but_json(worker: Process, broker_url: str) -> None:
-    with app.connection_for_write(broker_url) as connection:
+    with app.connection_for_write(broker_url, transport_options=PATIENT) as connection:
         app.send_task("reports.tasks.nightly_cleanup", connection=connection, serializer="pickle")
     worker.wait_for("Refusing to deserialize untrusted content of type pickle")
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,20 @@ from django.db import connections
 from django.tasks import task_backends
 from pytest_django import DjangoDbBlocker, Settings
 
+from hybrid_tasks.backends import base
+from hybrid_tasks.backends import celery as celery_backend
 from hybrid_tasks.backends.base import HybridBackend
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.recorder import recorder
 from hybrid_tasks.results import TaskResult
-from project.settings import CACHES, next_redis_database
+from project.settings import CACHES, CELERY_BROKER_TRANSPORT_OPTIONS, next_redis_database
 from tests.conftest import BIN
 from tests.hybrid_tasks.contract import sender
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.databases import add_sqlite, routed_to
 from tests.processes import PATIENCE, Process
 
+AHEAD = timedelta(seconds=6)  # enough to cancel what is due then, though a machine hang meanwhile
 ALIASES = {"eventloop": "default", "celery": "celery"}
 
 
@@ -102,7 +106,7 @@ def worker(
     """A Celery worker with two processes that knows the catalogue of tasks and our outbox."""
     directory = tmp_path_factory.mktemp("worker")
     env = {
-        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.hybrid_tasks.patient_settings",
         "VAR_DIR": str(directory),
         "DATABASE_URL": f"sqlite:///{connections[outbox_alias].settings_dict['NAME']}",
         "REDIS_URL": broker_url,
@@ -164,12 +168,22 @@ def outbox_open(
 
 
 @pytest.fixture
+def near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a task wait where it will run that is due as far ahead as `AHEAD`, and a bit."""
+    monkeypatch.setattr(base, "NEAR_SECONDS", 2 * AHEAD.total_seconds())
+
+
+@pytest.fixture
 def shared_settings(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, broker_url: str, ledger: Ledger
 ) -> None:
     """Let this process use the broker, the cache and the ledger that the worker uses."""
     settings.CACHES = {
-        "default": {**CACHES["default"], "LOCATION": next_redis_database(broker_url)}
+        "default": {
+            **CACHES["default"],
+            "LOCATION": next_redis_database(broker_url),
+            "OPTIONS": {"socket_timeout": PATIENCE},
+        }
     }
     settings.TASKS = {
         "default": {
@@ -182,4 +196,10 @@ def shared_settings(
         },
     }
     sender.app.conf.broker_url = broker_url
+    # A machine that hangs for some seconds is no broker that is away: no relay runs here for that.
+    sender.app.conf.broker_transport_options = {
+        **CELERY_BROKER_TRANSPORT_OPTIONS,
+        "socket_timeout": PATIENCE,
+    }
+    monkeypatch.setattr(celery_backend, "PUBLISH_SECONDS", PATIENCE)
     monkeypatch.setenv("LEDGER", str(ledger.path))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import pytest
 from django.tasks import TaskResultStatus
 from django.tasks.signals import task_finished
 from django.utils import timezone
@@ -12,10 +13,8 @@ from django.utils import timezone
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.results import TaskResult
 from tests.hybrid_tasks import tasks
-from tests.hybrid_tasks.contract.conftest import Contract
+from tests.hybrid_tasks.contract.conftest import AHEAD, Contract
 from tests.hybrid_tasks.contract.waiting import finished, refreshed_until, until
-
-AHEAD = timedelta(seconds=3)  # enough to cancel what is due then
 
 
 def assert_cancelled(result: TaskResult) -> None:
@@ -25,6 +24,7 @@ def assert_cancelled(result: TaskResult) -> None:
     assert result.finished_at is not None
 
 
+@pytest.mark.usefixtures("near")
 async def test_what_waits_never_starts(contract: Contract) -> None:
     due = timezone.now() + AHEAD
     one = await contract.of(tasks.begin, run_after=due).aenqueue()

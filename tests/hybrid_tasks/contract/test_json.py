@@ -27,6 +27,8 @@ moments = st.datetimes(timezones=st.just(UTC), min_value=datetime(2000, 1, 1))  
 errors = st.builds(TaskError, exception_class_path=st.text(), traceback=st.text())
 
 
+# A machine that hangs while an example is made or run says nothing of it.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     args=st.lists(json_values, max_size=3),
     kwargs=st.dictionaries(st.text(), json_values, max_size=3),

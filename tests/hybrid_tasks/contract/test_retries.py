@@ -43,6 +43,7 @@ async def test_stops_at_the_first_success(contract: Contract) -> None:
 async def test_one_attempt_is_the_default(contract: Contract) -> None:
     result = await contract.run(tasks.fail, "bad meat")
     assert (result.status, result.attempts, len(result.errors)) == (TaskResultStatus.FAILED, 1, 1)
+    await contract.ledger.until(result.id, "finished")  # told after the result was stored
     assert contract.ledger.events(result.id) == ["started", "finished"]
 
 

@@ -10,13 +10,17 @@ from tests.hybrid_tasks.contract.conftest import Contract
 from tests.hybrid_tasks.contract.waiting import finished
 
 
-@pytest.mark.parametrize("task", [tasks.hang, tasks.nap], ids=["async", "sync"])
-async def test_an_attempt_that_takes_too_long_fails(contract: Contract, task: Any) -> None:
-    result = await finished(await contract.of(task, timeout=0.5).aenqueue())
+@pytest.mark.parametrize(
+    ("task", "limit"), [(tasks.hang, 0.5), (tasks.nap, tasks.LIMIT)], ids=["async", "sync"]
+)
+async def test_an_attempt_that_takes_too_long_fails(
+    contract: Contract, task: Any, limit: float
+) -> None:
+    result = await finished(await contract.of(task, timeout=limit).aenqueue())
     assert result.status == TaskResultStatus.FAILED
     assert [error.exception_class for error in result.errors] == [TimeoutError]
     assert (
-        f"TimeoutError: {task.module_path} took longer than its timeout of 0.5 s."
+        f"TimeoutError: {task.module_path} took longer than its timeout of {limit:g} s."
         in result.errors[0].traceback
     )
     assert result.started_at is not None

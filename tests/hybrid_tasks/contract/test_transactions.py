@@ -37,6 +37,7 @@ async def test_a_task_is_sent_on_commit(contract: Contract) -> None:
     result = await in_thread(partial(enqueue_in_transaction, task, regret=False))
     await finished(result)
     assert result.status == TaskResultStatus.SUCCESSFUL
+    await contract.ledger.until(result.id, "finished")  # told after the result was stored
     assert contract.ledger.events(result.id) == ["started", "ran", "finished"]
 
 

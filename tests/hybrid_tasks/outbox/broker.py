@@ -7,6 +7,8 @@ from typing import Any
 from celery import Celery
 from redis import Redis
 
+from tests.processes import PATIENCE
+
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
@@ -19,6 +21,10 @@ def application(name: str, url: str) -> Celery:
 
 away = application("away", NOWHERE)
 there = application("there", NOWHERE)  # the fixture names a broker that is
+there.conf.broker_transport_options = {
+    **there.conf.broker_transport_options,
+    "socket_timeout": PATIENCE,
+}
 
 
 def messages(url: str) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from tests.processes import Process
 
 def relay_outbox(log: Path, database_url: str, broker_url: str, *options: str) -> Process:
     env = {
-        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.hybrid_tasks.patient_settings",
         "DATABASE_URL": database_url,
         "REDIS_URL": broker_url,
         "CACHE_URL": next_redis_database(broker_url),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import Settings
 
+from hybrid_tasks import publisher as publisher_module
 from hybrid_tasks.backends import celery as celery_backend
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.exceptions import BrokerUnavailable
@@ -17,6 +18,7 @@ from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.by_celery import enqueue, settled, use
 from tests.hybrid_tasks.outbox.rows import (
+    LEASE,
     State,
     add_many,
     row,
@@ -30,9 +32,12 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.fixture
-def away(settings: Settings, database: str) -> Iterator[None]:
-    """Nothing listens where the broker should."""
+def away(settings: Settings, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing listens where the broker should, however slow this machine is."""
     use(settings, "away")
+    monkeypatch.setattr(publisher_module, "AWAY_SECONDS", LEASE)
+    monkeypatch.setattr(publisher_module, "OUTBOX_SECONDS", PATIENCE)
+    monkeypatch.setattr(celery_backend, "FALLBACK_SECONDS", PATIENCE)
     yield
     assert publisher.flush(PATIENCE)
     publisher._away_until = 0.0  # the other tests have a broker

@@ -11,6 +11,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from hybrid_tasks import outbox, results
+from hybrid_tasks import publisher as publisher_module
+from hybrid_tasks import relay as relay_module
 from hybrid_tasks.celery_tasks import HEADER
 from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.execution import then_close
@@ -29,13 +31,13 @@ from tests.hybrid_tasks.outbox.rows import (
     change,
     expire,
 )
-from tests.processes import wait_until
+from tests.processes import PATIENCE, wait_until
 
 pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.fixture
-def queue(settings: Settings, broker_url: str) -> str:
+def queue(settings: Settings, broker_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of a broker's database in which nothing is."""
     url = broker_url
     for _ in range(7):
@@ -43,6 +45,9 @@ def queue(settings: Settings, broker_url: str) -> str:
     broker.there.conf.broker_url = url
     list(broker.messages(url))
     use(settings, "there")
+    # A machine that hangs for some seconds is neither a broker nor a database that is away.
+    monkeypatch.setattr(publisher_module, "OUTBOX_SECONDS", PATIENCE)
+    monkeypatch.setattr(relay_module, "SEND_SECONDS", PATIENCE)
     return url
 
 

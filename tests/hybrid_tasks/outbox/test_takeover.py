@@ -92,16 +92,24 @@ async def test_what_is_adopted_by_a_process_that_stops_is_left_to_others(
 ) -> None:
     left = await read(leave, durable_tasks.wait_for)
     stopping = threading.Event()
+    stops: list[asyncio.Event] = []
+    adopt_until = eventloop.adopt_until
+
+    async def adopt_noting(stop: asyncio.Event, *args: Any) -> None:
+        stops.append(stop)
+        await adopt_until(stop, *args)
 
     def adopt_late(*args: Any) -> list[TaskResult]:
         assert stopping.wait(PATIENCE)
         return relay.adopt(*args)
 
     monkeypatch.setattr(eventloop, "adopt", adopt_late)
+    monkeypatch.setattr(eventloop, "adopt_until", adopt_noting)
+    monkeypatch.setattr(eventloop, "ADOPT_SECONDS", PATIENCE)
     serving = serve()
     await serving.__aenter__()
     stopped = asyncio.create_task(serving.__aexit__(None, None, None))
-    await asyncio.sleep(0)  # it has begun to stop
+    await until(lambda: stops and stops[0].is_set(), "it has begun to stop")
     stopping.set()
     await stopped
     assert await settled() == {left.id: State.WAITING}

@@ -1,12 +1,14 @@
 """The thread that commits what many want written, and keeps leases."""
 
 import asyncio
+import threading
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from django.db import IntegrityError
 
-from hybrid_tasks import outbox_insert, outbox_thread, outbox_writes, results
+from hybrid_tasks import outbox_insert, outbox_thread, outbox_writer, outbox_writes, results
 from hybrid_tasks.database_clock import After
 from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.execution import then_close
@@ -102,10 +104,18 @@ def test_a_lost_answer_to_a_commit_changes_nothing(a_writer: OutboxWriter, gate:
 def test_who_gave_up_while_the_answer_was_lost_leaves_no_row(
     a_writer: OutboxWriter, gate: Gate, held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_thread, "PAUSE_FIRST", 1.0)
+    pauses, gave_up = threading.Event(), threading.Event()
+
+    def pause(_: float) -> None:
+        pauses.set()
+        assert gave_up.wait(PATIENCE)
+
+    monkeypatch.setattr(outbox_thread, "time", SimpleNamespace(sleep=pause))
+    monkeypatch.setattr(outbox_writer, "wait", lambda *_: pauses.wait(PATIENCE))
     gate.answers_to_lose = 1
     with pytest.raises(OutboxUnavailable):
         a_writer.put(new(a_writer) if held else NewRow(make()), 0.3)
+    gave_up.set()
     assert a_writer.flush(PATIENCE)
     assert states() == {}
 
@@ -245,9 +255,13 @@ def test_a_lost_answer_to_a_claim_loses_no_claim(a_writer: OutboxWriter, gate: G
     assert row(task_id).attempts == 1
 
 
-def test_who_gave_up_a_claim_has_made_no_attempt(a_writer: OutboxWriter, gate: Gate) -> None:
+def test_who_gave_up_a_claim_has_made_no_attempt(
+    a_writer: OutboxWriter, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task_id = delivered()
     gate.close()
+    # Not before the database is asked: nothing would be claimed then.
+    monkeypatch.setattr(outbox_writer, "wait", lambda *_: gate.wait_for_knock())
     with pytest.raises(OutboxUnavailable):
         a_writer.claim(task_id, LEASE, 0.2)
     gate.open()

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from inspect import iscoroutinefunction
 from types import FrameType
@@ -123,8 +123,32 @@ def run_message(celery_task: Any, path: str, args: Any, kwargs: Any) -> Any:
 
     Raises what the task raised, for Celery's events, or Celery's Retry.
     """
-    request = celery_task.request
-    result = sent_state(request, path, args, kwargs)
+    result = sent_state(celery_task.request, path, args, kwargs)
+    durable = extended(result.task).durable
+    with left_to_relay_if_broken(result.id) if durable else nullcontext():
+        attempt = attempt_delivered(celery_task, result)
+    if durable:
+        settle(attempt)
+    return outcome(celery_task, attempt)
+
+
+@contextmanager
+def left_to_relay_if_broken(task_id: str) -> Iterator[None]:
+    """Give the row of a task back where not even its attempt could be made.
+
+    Its lease would be renewed for as long as this process lives.
+    """
+    try:
+        yield
+    except Ignore:
+        raise
+    except BaseException:
+        writer.release(task_id)
+        raise
+
+
+def attempt_delivered(celery_task: Any, result: TaskResult) -> Attempt:
+    """Make an attempt at a task that the broker delivered, if it may be made; see run_message()."""
     backend = hybrid_backend(result.backend)
     durable = extended(result.task).durable
     result = claimed_row(result, backend) if durable else latest_state(result, backend.store)
@@ -137,11 +161,12 @@ def run_message(celery_task: Any, path: str, args: Any, kwargs: Any) -> Any:
     attempt = WorkerAttempt(
         result,
         backend.store,
-        worker_id=request.hostname or f"celery@{socket.gethostname()}-{os.getpid()}",
+        worker_id=celery_task.request.hostname or f"celery@{socket.gethostname()}-{os.getpid()}",
         sender=type(backend),
         save=save,
     )
     if attempt.task.max_attempts == 1 and not claim(backend.store, result):
+        path = result.task.module_path
         logger.warning("Task id=%s path=%s came twice: not run again", result.id, path)
         if durable:
             writer.remove(result.id)
@@ -151,9 +176,7 @@ def run_message(celery_task: Any, path: str, args: Any, kwargs: Any) -> Any:
         raise TaskInterrupted
     with watch_termination(attempt):
         make_attempt(attempt)
-    if durable:
-        settle(attempt)
-    return outcome(celery_task, attempt)
+    return attempt
 
 
 def outcome(celery_task: Any, attempt: Attempt) -> Any:

@@ -141,11 +141,12 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
 async def serve() -> AsyncIterator[None]:
     """Run this process's tasks of all event-loop backends on the running loop, until the end."""
     async with AsyncExitStack() as stack:
+        # First, so that at the end it is waited for last, when the workers drain already.
+        await stack.enter_async_context(relaying())
         for alias in task_backends:
             backend = task_backends[alias]
             if isinstance(backend, EventLoopBackend):
                 await stack.enter_async_context(serve_one(backend))
-        await stack.enter_async_context(relaying())
         yield
 
 

@@ -16,6 +16,7 @@ from kombu.messaging import Producer
 from hybrid_tasks import announcements, celery_tasks, outbox, results
 from hybrid_tasks.backends.base import HybridBackend, in_thread
 from hybrid_tasks.celery_checks import check_celery_settings
+from hybrid_tasks.celery_message import carrying
 from hybrid_tasks.exceptions import (
     BrokerUnavailable,
     OutboxUnavailable,
@@ -172,16 +173,14 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
                 "soft_time_limit": soft,
                 "time_limit": task.timeout + HARD_LIMIT_GRACE,
             }
-        # The arguments are in the header: Kombu's JSON gives keys such as "__type__" a meaning.
         celery_tasks.celery_task(task).apply_async(
             task_id=result.id,
             queue=task.queue_name,
             priority=broker_priority(task.priority, producer.connection),
             eta=task.run_after,
-            headers={celery_tasks.HEADER: results.encode(result)},
             producer=producer,
             retry=False,
-            **celery_tasks.shown_arguments(result),
+            **carrying(result),
             **limits,
         )
 

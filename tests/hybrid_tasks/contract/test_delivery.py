@@ -5,7 +5,7 @@ from django.tasks import TaskResultStatus
 from django.tasks.exceptions import TaskResultDoesNotExist
 
 from hybrid_tasks import results
-from hybrid_tasks.celery_tasks import HEADER
+from hybrid_tasks.celery_message import HEADER
 from hybrid_tasks.results import TaskResult
 from hybrid_tasks.tasks import Task
 from tests.hybrid_tasks import tasks

@@ -14,7 +14,7 @@ from django.tasks import TaskResultStatus
 from django.utils import timezone
 
 from hybrid_tasks import outbox_table, results
-from hybrid_tasks.celery_tasks import HEADER
+from hybrid_tasks.celery_message import HEADER
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.models import OutboxTask

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 from celery.exceptions import Ignore
 
-from hybrid_tasks import celery_tasks, outbox_insert, results
+from hybrid_tasks import delivery, outbox_insert
+from hybrid_tasks.celery_message import carrying
 from hybrid_tasks.database_clock import After
 from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import OutboxWriter
@@ -16,7 +17,7 @@ from tests.processes import PATIENCE
 
 @pytest.fixture
 def workers_writer(a_writer: OutboxWriter, monkeypatch: pytest.MonkeyPatch) -> OutboxWriter:
-    monkeypatch.setattr(celery_tasks, "writer", a_writer)
+    monkeypatch.setattr(delivery, "writer", a_writer)
     return a_writer
 
 
@@ -30,10 +31,10 @@ def delivered(workers_writer: OutboxWriter) -> TaskResult:
 
 
 def run(result: TaskResult) -> None:
-    headers = {celery_tasks.HEADER: results.encode(result)}
+    headers = carrying(result)["headers"]
     request = SimpleNamespace(headers=headers, hostname="worker@test", id=result.id)
     message = SimpleNamespace(request=request)
-    celery_tasks.run_message(message, result.task.module_path, [], {})
+    delivery.run_message(message, result.task.module_path, [], {})
 
 
 def test_an_attempt_that_cannot_be_made_is_left_to_the_relay(
@@ -42,7 +43,7 @@ def test_an_attempt_that_cannot_be_made_is_left_to_the_relay(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("nothing works")
 
-    monkeypatch.setattr(celery_tasks, "ProgressTeller", fail)
+    monkeypatch.setattr(delivery, "ProgressTeller", fail)
     with pytest.raises(RuntimeError, match="nothing works"):
         run(delivered)
     assert workers_writer.flush(PATIENCE)

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from hybrid_tasks import outbox, results
 from hybrid_tasks import publisher as publisher_module
 from hybrid_tasks import relay as relay_module
-from hybrid_tasks.celery_tasks import HEADER
+from hybrid_tasks.celery_message import HEADER
 from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.relay import Relayed, relay

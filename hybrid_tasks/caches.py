@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import orjson
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
 from redis.backoff import NoBackoff
@@ -27,7 +28,10 @@ FAIL_FAST = {
 class JSONSerializer:
     """Keeps values as JSON: nothing that is read from the cache can run code, as a pickle can."""
 
-    def dumps(self, value: Any) -> str:
+    def dumps(self, value: Any) -> str | bytes:
+        # Results are such texts. Of the rest, orjson has no NaN and no large integers.
+        if isinstance(value, str) and value.isascii():
+            return orjson.dumps(value)
         return json.dumps(value)
 
     def loads(self, data: bytes) -> Any:

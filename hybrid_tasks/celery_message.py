@@ -7,7 +7,7 @@ from celery.utils.saferepr import saferepr
 from hybrid_tasks import outbox_insert, results
 from hybrid_tasks.celery_progress import SHOWN
 from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 
 HEADER = "hybrid_tasks"  # of a message: the result as `results.encode` made it
 

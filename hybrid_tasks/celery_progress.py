@@ -6,7 +6,7 @@ from typing import Any
 from celery.utils.saferepr import saferepr
 from django.tasks import TaskResultStatus
 
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 
 logger = logging.getLogger("hybrid_tasks")
 

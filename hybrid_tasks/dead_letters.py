@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from django.db import connections
 
 from hybrid_tasks import outbox_table
-from hybrid_tasks.results import TaskResult
 from hybrid_tasks.signals import task_dead
+from hybrid_tasks.task_result import TaskResult
 
 logger = logging.getLogger("hybrid_tasks")
 

@@ -24,8 +24,8 @@ from hybrid_tasks.execution import Attempt, acall, call
 from hybrid_tasks.options import Options
 from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.result_store import ResultStore
-from hybrid_tasks.results import TaskResult
 from hybrid_tasks.settling import settle_ended
+from hybrid_tasks.task_result import TaskResult
 from hybrid_tasks.tasks import extended
 
 logger = logging.getLogger("hybrid_tasks")

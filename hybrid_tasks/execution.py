@@ -23,7 +23,7 @@ from django.tasks import TaskResultStatus
 from hybrid_tasks import announcements, results
 from hybrid_tasks.django_types import DjangoTaskContext
 from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted, TaskLost
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from hybrid_tasks.tasks import Task, extended
 
 logger = logging.getLogger("hybrid_tasks")

@@ -16,7 +16,7 @@ from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.grouping import grouped
 from hybrid_tasks.options import Options
 from hybrid_tasks.outbox_table import CLAIMED, DEAD, WAITING, alias, rows
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 
 if TYPE_CHECKING:
     from hybrid_tasks.models import OutboxTask

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from hybrid_tasks import results
 from hybrid_tasks.database_clock import After
 from hybrid_tasks.outbox_table import CLAIMED, DEAD, SENT, WAITING, alias, rows
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 
 if TYPE_CHECKING:
     from hybrid_tasks.models import OutboxQuerySet, OutboxTask

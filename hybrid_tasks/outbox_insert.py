@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from hybrid_tasks import results
 from hybrid_tasks.database_clock import After
 from hybrid_tasks.outbox_table import CLAIMED, WAITING, alias, model
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from hybrid_tasks.tasks import extended
 
 MANY_PARAMS = 10_000  # in one statement, where the database has no limit that matters

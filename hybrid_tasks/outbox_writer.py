@@ -11,7 +11,7 @@ from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_thread import OutboxThread
 from hybrid_tasks.outbox_writes import Kind, Write
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 
 if TYPE_CHECKING:
     from hybrid_tasks.models import OutboxTask

@@ -12,7 +12,7 @@ from django.db import transaction
 from hybrid_tasks import outbox, outbox_insert, outbox_table, results
 from hybrid_tasks.grouping import grouped
 from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 
 
 class Kind(IntEnum):

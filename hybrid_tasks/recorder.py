@@ -3,7 +3,7 @@
 from hybrid_tasks.batches import BatchThread
 from hybrid_tasks.grouping import grouped
 from hybrid_tasks.result_store import ResultStore
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 
 type Entry = tuple[ResultStore, TaskResult]
 

@@ -14,7 +14,7 @@ from hybrid_tasks.dead_letters import announcer
 from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.options import Options
 from hybrid_tasks.outbox_writer import writer
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 
 if TYPE_CHECKING:
     from hybrid_tasks.models import OutboxTask

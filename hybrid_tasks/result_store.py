@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from django.core.cache import caches
 from django.tasks.exceptions import TaskResultDoesNotExist
 
-from hybrid_tasks.results import TaskResult, decode, encode
+from hybrid_tasks.results import decode, encode
+from hybrid_tasks.task_result import TaskResult
 
 logger = logging.getLogger("hybrid_tasks")
 

@@ -7,50 +7,23 @@ until they refresh it.
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from json.encoder import encode_basestring_ascii as encode_text
 from traceback import format_exception
 from typing import Any
 
+import orjson
 from django.tasks import base
 from django.tasks.base import TaskError, TaskResultStatus
 from django.utils.json import normalize_json
 from django.utils.module_loading import import_string
 
 from hybrid_tasks.django_types import DjangoTask, DjangoTaskResult
+from hybrid_tasks.task_result import Draft, TaskResult
 from hybrid_tasks.tasks import Task, extended
 
 UNSEEN_WORKER = "unknown"  # one that died before it could tell of its attempt
-REFRESHED = (*base.TASK_REFRESH_ATTRS, "metadata", "backend")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult(DjangoTaskResult):  # type: ignore[misc]  # the stubs miss "frozen"
-    """Django's TaskResult with `metadata`, a JSON dict."""
-
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    def refresh(self) -> None:
-        """Load the present state. Raises TaskResultDoesNotExist when it is no longer kept."""
-        self._adopt(self.task.get_backend().get_result(self.id))
-
-    async def arefresh(self) -> None:
-        """See refresh()."""
-        self._adopt(await self.task.get_backend().aget_result(self.id))
-
-    def _adopt(self, fresh: DjangoTaskResult) -> None:
-        for name in REFRESHED:
-            object.__setattr__(self, name, getattr(fresh, name))
-
-
-# Copying by the slots themselves takes a third of the time of getattr and setattr.
-_COPIERS = [
-    (slot.__get__, slot.__set__)
-    for slot in (getattr(TaskResult, name) for name in TaskResult.__dataclass_fields__)
-]
-_set = object.__setattr__
 
 
 def now() -> datetime:
@@ -76,46 +49,40 @@ def make(
 
     Raises TypeError for arguments that JSON cannot hold.
     """
-    ours = extended(task)
-    result = object.__new__(TaskResult)
-    # Not through __init__, which takes as long as all the rest of enqueuing.
-    _set(result, "task", ours)
-    _set(result, "id", os.urandom(16).hex())
-    _set(result, "status", TaskResultStatus.READY)
-    _set(result, "enqueued_at", now())
-    _set(result, "started_at", None)
-    _set(result, "finished_at", None)
-    _set(result, "last_attempted_at", None)
-    _set(result, "args", normalize_json(args) if args else [])
-    _set(result, "kwargs", normalize_json(kwargs) if kwargs else {})
-    _set(result, "backend", alias)
-    _set(result, "errors", [])
-    _set(result, "worker_ids", [])
-    _set(result, "_return_value", None)
-    _set(result, "metadata", dict(ours.metadata))
-    return result
+    draft = Draft.blank()
+    draft.task = ours = extended(task)
+    draft.id = os.urandom(16).hex()
+    draft.status = TaskResultStatus.READY
+    draft.enqueued_at = now()
+    draft.started_at = None
+    draft.finished_at = None
+    draft.last_attempted_at = None
+    draft.args = normalised(args) if args else []
+    draft.kwargs = normalised(kwargs) if kwargs else {}
+    draft.backend = alias
+    draft.errors = []
+    draft.worker_ids = []
+    draft._return_value = None
+    draft.metadata = dict(ours.metadata)
+    return draft.sealed()
 
 
 def advance(result: TaskResult, **changes: Any) -> TaskResult:
     """Return a copy with `changes`. (dataclasses.replace would lose the return value.)"""
-    copy = object.__new__(TaskResult)
-    for get, put in _COPIERS:
-        put(copy, get(result))
+    draft = Draft.of(result)
     for name, value in changes.items():
-        _set(copy, name, value)
-    return copy
+        setattr(draft, name, value)
+    return draft.sealed()
 
 
 def started(result: TaskResult, worker_id: str) -> TaskResult:
     """Return the result of a task whose next attempt begins."""
-    moment = now()
-    return advance(
-        result,
-        status=TaskResultStatus.RUNNING,
-        started_at=result.started_at or moment,
-        last_attempted_at=moment,
-        worker_ids=[*result.worker_ids, worker_id],
-    )
+    draft = Draft.of(result)
+    draft.status = TaskResultStatus.RUNNING
+    draft.last_attempted_at = now()
+    draft.started_at = result.started_at or draft.last_attempted_at
+    draft.worker_ids = [*result.worker_ids, worker_id]
+    return draft.sealed()
 
 
 def attempted(result: TaskResult, attempts: int) -> TaskResult:
@@ -136,19 +103,20 @@ def come_due(result: TaskResult) -> TaskResult:
 
 def succeeded(result: TaskResult, value: Any) -> TaskResult:
     """Return the result of a task that returned `value`, which must be normalised JSON."""
-    return advance(
-        result, status=TaskResultStatus.SUCCESSFUL, finished_at=now(), _return_value=value
-    )
+    draft = Draft.of(result)
+    draft.status = TaskResultStatus.SUCCESSFUL
+    draft.finished_at = now()
+    draft._return_value = value
+    return draft.sealed()
 
 
 def failed(result: TaskResult, error: BaseException) -> TaskResult:
     """Return the result of a task that has ended with `error`."""
-    return advance(
-        result,
-        status=TaskResultStatus.FAILED,
-        finished_at=now(),
-        errors=[*result.errors, task_error(error)],
-    )
+    draft = Draft.of(result)
+    draft.status = TaskResultStatus.FAILED
+    draft.finished_at = now()
+    draft.errors = [*result.errors, task_error(error)]
+    return draft.sealed()
 
 
 def to_retry(result: TaskResult, error: BaseException) -> TaskResult:
@@ -169,49 +137,49 @@ def task_error(error: BaseException) -> TaskError:
 def encode(result: TaskResult) -> str:
     """Return the result as JSON text, for any process to decode."""
     errors = [[error.exception_class_path, error.traceback] for error in result.errors]
-    value = result._return_value  # type: ignore[attr-defined]
-    # What most results have is written as it is, which is quicker than an encoder for all.
-    return (
-        f'{{"task":{encode_task(extended(result.task))}'
-        f',"id":{encode_text(result.id)},"status":"{result.status.value}"'
-        f',"backend":{encode_text(result.backend)}'
-        f',"enqueued_at":{encode_moment(result.enqueued_at)}'
-        f',"started_at":{encode_moment(result.started_at)}'
-        f',"finished_at":{encode_moment(result.finished_at)}'
-        f',"last_attempted_at":{encode_moment(result.last_attempted_at)}'
-        f',"args":{encode_json(result.args)},"kwargs":{encode_json(result.kwargs)}'
-        f',"errors":{encode_json(errors)}'
-        f',"worker_ids":[{",".join(map(encode_text, result.worker_ids))}]'
-        f',"metadata":{encode_json(result.metadata)},"return_value":{encode_json(value)}}}'
-    )
+    state = {
+        "task": encode_task(extended(result.task)),
+        "id": result.id,
+        "status": result.status,
+        "backend": result.backend,
+        "enqueued_at": result.enqueued_at,
+        "started_at": result.started_at,
+        "finished_at": result.finished_at,
+        "last_attempted_at": result.last_attempted_at,
+        "args": encode_json(result.args),
+        "kwargs": encode_json(result.kwargs),
+        "errors": encode_json(errors),
+        "worker_ids": result.worker_ids,
+        "metadata": encode_json(result.metadata),
+        "return_value": encode_json(result._return_value),  # type: ignore[attr-defined]
+    }
+    return orjson.dumps(state).decode()
 
 
-def encode_json(value: Any) -> str:
-    if value is None:
-        return "null"
-    if not value and isinstance(value, (list, dict)):
-        return "[]" if isinstance(value, list) else "{}"
-    return json.dumps(value)
+def encode_json(value: Any) -> Any:
+    """Return what stands for `value` in the state, whose encoder takes less than JSON can hold.
 
-
-def encode_moment(moment: datetime | None) -> str:
-    return f'"{moment.isoformat()}"' if moment else "null"
+    It has no integers of more than 64 bits, no NaN and no halves of surrogate pairs.
+    """
+    return orjson.Fragment(json.dumps(value)) if value else value
 
 
 @lru_cache(maxsize=1000)
-def encode_task(task: Task) -> str:
-    """Return where a task is and how it differs from what its module says, as JSON text."""
-    return json.dumps(
-        {
-            "path": task.module_path,
-            "priority": task.priority,
-            "queue_name": task.queue_name,
-            "run_after": task.run_after and task.run_after.isoformat(),
-            "max_attempts": task.max_attempts,
-            "timeout": task.timeout,
-            "backoff": path_of(task.backoff),
-            "durable": task.durable,
-        }
+def encode_task(task: Task) -> orjson.Fragment:
+    """Return where a task is and how it differs from what its module says, as JSON."""
+    return orjson.Fragment(
+        json.dumps(
+            {
+                "path": task.module_path,
+                "priority": task.priority,
+                "queue_name": task.queue_name,
+                "run_after": task.run_after and task.run_after.isoformat(),
+                "max_attempts": task.max_attempts,
+                "timeout": task.timeout,
+                "backoff": path_of(task.backoff),
+                "durable": task.durable,
+            }
+        )
     )
 
 

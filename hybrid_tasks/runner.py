@@ -129,7 +129,7 @@ class Runner:
             raise WrongLoop(f"{self!r} runs on {self._loop!r}.")
         if not self._open:
             raise RunnerClosed("The runner takes no more jobs.")
-        if self.full and not accepted:
+        if not accepted and self.full:
             raise RunnerFull(f"{self.running} jobs run and {self.waiting} wait.")
         self._jobs[job.id] = job
         self._place(job, delay)

@@ -17,9 +17,9 @@ from hybrid_tasks.options import EventLoopOptions
 from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.recorder import recorder
 from hybrid_tasks.result_store import ResultStore
-from hybrid_tasks.results import TaskResult
 from hybrid_tasks.runner import Job, Reason, Runner, RunnerClosed, RunnerFull
 from hybrid_tasks.settling import settle_ended
+from hybrid_tasks.task_result import TaskResult
 from hybrid_tasks.tasks import extended
 
 logger = logging.getLogger("hybrid_tasks")

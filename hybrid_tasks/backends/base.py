@@ -20,7 +20,7 @@ from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.recorder import recorder
 from hybrid_tasks.result_store import ResultStore
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from hybrid_tasks.tasks import Task, extended
 
 logger = logging.getLogger("hybrid_tasks")

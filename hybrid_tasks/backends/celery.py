@@ -28,7 +28,7 @@ from hybrid_tasks.options import CeleryOptions
 from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.publisher import Message, publisher
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from hybrid_tasks.tasks import extended
 
 logger = logging.getLogger("hybrid_tasks")

@@ -19,8 +19,8 @@ from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.private_loop import PrivateLoop
 from hybrid_tasks.recorder import recorder
 from hybrid_tasks.relay import adopt, relay
-from hybrid_tasks.results import TaskResult
 from hybrid_tasks.runner import RunnerClosed, RunnerFull
+from hybrid_tasks.task_result import TaskResult
 from hybrid_tasks.tasks import extended
 from hybrid_tasks.worker import LoopWorker
 

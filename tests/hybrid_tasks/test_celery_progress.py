@@ -5,7 +5,7 @@ from celery import Celery
 
 from hybrid_tasks import results
 from hybrid_tasks.celery_progress import ProgressTeller
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.processes import free_port
 

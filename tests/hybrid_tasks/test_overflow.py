@@ -5,7 +5,7 @@ from django.tasks.signals import task_enqueued
 from pytest_django import Settings
 
 from hybrid_tasks.backends.celery import CeleryBackend
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from meats.tasks import smoke
 
 

@@ -13,7 +13,7 @@ from django.tasks import TaskResultStatus
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from hybrid_tasks import results
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from hybrid_tasks.tasks import Task
 from hybrid_tasks.testing import capture_tasks
 from meats import backoffs, receipts

@@ -6,7 +6,7 @@ from django.tasks.exceptions import TaskResultDoesNotExist
 
 from hybrid_tasks import results
 from hybrid_tasks.celery_message import HEADER
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from hybrid_tasks.tasks import Task
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract

@@ -19,7 +19,7 @@ from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.models import OutboxTask
 from hybrid_tasks.relay import relay
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import AHEAD, Contract
 from tests.hybrid_tasks.contract.sender import app

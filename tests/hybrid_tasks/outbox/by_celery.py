@@ -7,7 +7,7 @@ from pytest_django import Settings
 
 from hybrid_tasks.outbox_writer import writer
 from hybrid_tasks.publisher import publisher
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from tests.hybrid_tasks.outbox import broker
 from tests.hybrid_tasks.outbox.rows import (
     LEASE,

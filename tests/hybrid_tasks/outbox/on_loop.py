@@ -12,7 +12,7 @@ from hybrid_tasks.backends.base import hybrid_backend
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.outbox_writer import writer
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from hybrid_tasks.tasks import Task
 from tests.hybrid_tasks.contract.waiting import until
 from tests.hybrid_tasks.outbox import durable_tasks

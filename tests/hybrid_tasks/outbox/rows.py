@@ -12,7 +12,7 @@ from hybrid_tasks.database_clock import After
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.models import OutboxTask
 from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 
 State = OutboxTask.State

@@ -10,7 +10,7 @@ from hybrid_tasks.celery_message import carrying
 from hybrid_tasks.database_clock import After
 from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import OutboxWriter
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from tests.hybrid_tasks.outbox.rows import LEASE, State, change, make, states
 from tests.processes import PATIENCE
 

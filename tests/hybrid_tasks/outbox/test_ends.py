@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from hybrid_tasks import interventions, outbox, outbox_insert, outbox_table, results
 from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox.rows import (
     ALL,

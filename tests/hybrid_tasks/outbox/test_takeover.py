@@ -17,7 +17,7 @@ from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.database_clock import After
 from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs

@@ -15,7 +15,7 @@ from hybrid_tasks.execution import then_close
 from hybrid_tasks.outbox_insert import NewRow
 from hybrid_tasks.outbox_writer import OutboxWriter
 from hybrid_tasks.outbox_writes import Kind, Write
-from hybrid_tasks.results import TaskResult
+from hybrid_tasks.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox.rows import LEASE, State, about, change, make, row, states
 from tests.hybrid_tasks.outbox.rows import states_apart as rows_there

@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 
 from hybrid_tasks import outbox
@@ -19,6 +20,7 @@ class Leases:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[str, float] = {}
+        self._lengths = Counter[float]()  # how many are held for so long, as there are few lengths
         self._renewed = time.monotonic()
 
     def __bool__(self) -> bool:
@@ -27,7 +29,7 @@ class Leases:
     def hold(self, task_id: str, lease: float) -> bool:
         """Add a row; return whether the next renewal is sooner for it."""
         with self._lock:
-            sooner = lease < min(self._held.values(), default=math.inf)
+            sooner = lease < min(self._lengths, default=math.inf)
             self._hold(task_id, lease)
         return sooner
 
@@ -40,18 +42,28 @@ class Leases:
     def _hold(self, task_id: str, lease: float) -> None:
         if not self._held:
             self._renewed = time.monotonic()
+        self._drop(task_id)
         self._held[task_id] = lease
+        self._lengths[lease] += 1
+
+    def _drop(self, task_id: str) -> None:
+        lease = self._held.pop(task_id, None)
+        if lease is None:
+            return
+        self._lengths[lease] -= 1
+        if not self._lengths[lease]:
+            del self._lengths[lease]
 
     def forget(self, ids: Iterable[str]) -> None:
         """Take out rows that were let go."""
         with self._lock:
             for task_id in ids:
-                self._held.pop(task_id, None)
+                self._drop(task_id)
 
     def until_renewal(self, idle: float) -> float:
         """Return the seconds until the next renewal; `idle` if nothing is held."""
         with self._lock:
-            lease = min(self._held.values(), default=0.0)
+            lease = min(self._lengths, default=0.0)
         if not lease:
             return idle
         return max(0.0, self._renewed + lease / RENEWALS_PER_LEASE - time.monotonic())

@@ -67,9 +67,10 @@ class OutboxThread:
         with self._lock:
             if write.kind is Kind.INSERT and len(self._requests) >= LIMIT:
                 raise OutboxUnavailable(f"{LIMIT} requests wait for the database already.")
+            if not self._requests:  # else it is awake
+                self._idle.clear()
+                self._wake.set()
             self._requests.append(write)
-            self._idle.clear()
-        self._wake.set()
         self._start_thread()
 
     def abandon(self, write: Write) -> None:

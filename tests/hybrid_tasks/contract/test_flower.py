@@ -15,11 +15,15 @@ from tests.hybrid_tasks.contract.conftest import Contract
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.processes import wait_until
 
+type Events = list[dict[str, Any]]
+
 
 @contextmanager
-def monitored(app: Celery) -> Iterator[State]:
-    """What a monitor knows, which hears of all events in the block."""
-    state = State()
+def monitored(app: Celery) -> Iterator[tuple[State, Events]]:
+    """What a monitor knows, which hears of all events in the block; and the events."""
+    events: Events = []
+    # Given later, the callback would not be called if an event had come before.
+    state = State(callback=lambda _, event: events.append(event))
     heard = threading.Event()
     with app.connection_for_read() as connection:
         handlers = {"*": state.event, "probe": lambda _: heard.set()}
@@ -32,7 +36,7 @@ def monitored(app: Celery) -> Iterator[State]:
                 wait_until(
                     lambda: dispatcher.send("probe") or heard.wait(0.05), "the monitor hears"
                 )
-            yield state
+            yield state, events
         finally:
             receiver.should_stop = True
             listener.join()
@@ -44,7 +48,7 @@ def monitored(app: Celery) -> Iterator[State]:
 )
 async def test_progress_is_the_result_so_far(contract: Contract, tmp_path: Path, task: Any) -> None:
     gate = tmp_path / "gate"
-    with monitored(contract.backend.app) as state:  # type: ignore[attr-defined]
+    with monitored(contract.backend.app) as (state, _):  # type: ignore[attr-defined]
         result = await contract.of(task).aenqueue(str(gate))
 
         def told() -> tuple[str | None, str | None]:
@@ -61,9 +65,7 @@ async def test_progress_is_the_result_so_far(contract: Contract, tmp_path: Path,
 
 @pytest.mark.parametrize("backend_name", ["celery"])
 async def test_a_task_without_progress_has_no_result_before_its_end(contract: Contract) -> None:
-    with monitored(contract.backend.app) as state:  # type: ignore[attr-defined]
-        events: list[dict[str, Any]] = []
-        state.event_callback = lambda _, event: events.append(event)
+    with monitored(contract.backend.app) as (_, events):  # type: ignore[attr-defined]
         result = await contract.run(tasks.echo, 7)
 
         def told(kind: str) -> list[Any]:

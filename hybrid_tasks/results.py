@@ -36,7 +36,7 @@ def delay_of(result: DjangoTaskResult) -> float:
     return (run_after - now()).total_seconds() if run_after else 0.0
 
 
-def as_durable(result: "TaskResult") -> "TaskResult":
+def as_durable(result: TaskResult) -> TaskResult:
     """Return the result of a task that has a row in the outbox from now on."""
     task = extended(result.task)
     return result if task.durable else advance(result, task=task.using(durable=True))

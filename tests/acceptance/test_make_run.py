@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.acceptance.patient import get
 from tests.conftest import ROOT
 from tests.processes import PATIENCE, Process, free_port, port_is_open, wait_until
 
@@ -62,10 +63,6 @@ class RunningStack:
         for process in self.processes() if psutil.pid_exists(self.make.pid) else []:
             process.kill()
         self.make.kill()
-
-
-def get(url: str, **options: Any) -> httpx.Response:
-    return httpx.get(url, timeout=PATIENCE, **options)
 
 
 def assert_nothing_is_left(stack: RunningStack, processes: list[psutil.Process]) -> None:

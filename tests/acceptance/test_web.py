@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.acceptance.patient import get
 from tests.conftest import StartWeb
 from tests.processes import PATIENCE, free_port, wait_until
 
@@ -48,10 +49,6 @@ def partner() -> Iterator[SilentPartner]:
         partner.answer.set()
         partner.shutdown()
         thread.join()
-
-
-def get(url: str, **options: Any) -> httpx.Response:
-    return httpx.get(url, timeout=PATIENCE, **options)
 
 
 def get_all(urls: Sequence[str]) -> list[httpx.Response]:

@@ -2,12 +2,12 @@
 
 import os
 import threading
-from types import SimpleNamespace
 
 import pytest
 
 from hybrid_tasks import batches
 from hybrid_tasks.batches import BatchThread
+from tests.hybrid_tasks.pauses import HeldPause
 from tests.processes import PATIENCE, wait_until
 
 
@@ -44,17 +44,12 @@ def test_writes_all_in_few_batches_the_last_for_each_key() -> None:
 def test_drops_and_counts_what_finds_no_room(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pauses, go_on = threading.Event(), threading.Event()
-
-    def pause(_: float) -> None:
-        pauses.set()
-        assert go_on.wait(PATIENCE)
-
-    monkeypatch.setattr(batches, "time", SimpleNamespace(sleep=pause))
+    pause = HeldPause()
+    monkeypatch.setattr(batches, "time", pause)
     ledger = Ledger(limit=2)
     ledger.open.clear()
     ledger.put("a", 1)
-    assert pauses.wait(PATIENCE), "the first write was refused"
+    assert pause.begun.wait(PATIENCE), "the first write was refused"
     assert ledger.put("b", 1)
     assert ledger.put("a", 2), "a newer value of what waits takes no room"
     assert not ledger.put("c", 1)
@@ -62,7 +57,7 @@ def test_drops_and_counts_what_finds_no_room(
     assert "test-ledger is full: 1 dropped so far" in caplog.text
     assert ledger.peek("a") == 2
     ledger.open.set()
-    go_on.set()
+    pause.over.set()
     assert ledger.flush(PATIENCE)
     assert ledger.written == {"a": 2, "b": 1}
 

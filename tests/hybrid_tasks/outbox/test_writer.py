@@ -1,9 +1,7 @@
 """The thread that commits what many want written, and keeps leases."""
 
 import asyncio
-import threading
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 from django.db import IntegrityError
@@ -20,6 +18,7 @@ from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox.rows import LEASE, State, about, change, make, row, states
 from tests.hybrid_tasks.outbox.rows import states_apart as rows_there
 from tests.hybrid_tasks.outbox.writers import Gate, locked_table
+from tests.hybrid_tasks.pauses import HeldPause
 from tests.processes import PATIENCE, wait_until
 
 
@@ -104,18 +103,13 @@ def test_a_lost_answer_to_a_commit_changes_nothing(a_writer: OutboxWriter, gate:
 def test_who_gave_up_while_the_answer_was_lost_leaves_no_row(
     a_writer: OutboxWriter, gate: Gate, held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pauses, gave_up = threading.Event(), threading.Event()
-
-    def pause(_: float) -> None:
-        pauses.set()
-        assert gave_up.wait(PATIENCE)
-
-    monkeypatch.setattr(outbox_thread, "time", SimpleNamespace(sleep=pause))
-    monkeypatch.setattr(outbox_writer, "wait", lambda *_: pauses.wait(PATIENCE))
+    pause = HeldPause()
+    monkeypatch.setattr(outbox_thread, "time", pause)
+    monkeypatch.setattr(outbox_writer, "wait", lambda *_: pause.begun.wait(PATIENCE))
     gate.answers_to_lose = 1
     with pytest.raises(OutboxUnavailable):
         a_writer.put(new(a_writer) if held else NewRow(make()), 0.3)
-    gave_up.set()
+    pause.over.set()
     assert a_writer.flush(PATIENCE)
     assert states() == {}
 

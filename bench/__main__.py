@@ -87,7 +87,7 @@ async def per_call(way: Callable[[], Awaitable[Any]], count: int) -> float:
 
 async def settle() -> None:
     """Wait until all tasks have ended and their results are stored."""
-    from hybrid_tasks.recorder import recorder
+    from hybrid_tasks.results.recorder import recorder
 
     await until_idle()
     while len(recorder):
@@ -146,7 +146,7 @@ async def memory(count: int) -> float:
 
 
 async def stored() -> None:
-    from hybrid_tasks.recorder import recorder
+    from hybrid_tasks.results.recorder import recorder
 
     while len(recorder):
         await asyncio.sleep(0.001)

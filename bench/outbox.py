@@ -104,7 +104,7 @@ async def concurrently(task: object, count: int) -> float:
 
 async def until_empty() -> None:
     from hybrid_tasks.backends.eventloop import _workers
-    from hybrid_tasks.outbox_writer import writer
+    from hybrid_tasks.outbox.writer import writer
 
     while any(worker.runner.running for worker in _workers.values()):
         await asyncio.sleep(0.001)

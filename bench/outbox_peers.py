@@ -18,15 +18,16 @@ from django.db import connection, transaction
 from django.tasks import task
 
 from bench.tasks import durable_noop
-from hybrid_tasks import outbox_insert, outbox_table, results
-from hybrid_tasks.outbox_insert import NewRow
+from hybrid_tasks.outbox import inserts, table
+from hybrid_tasks.outbox.inserts import NewRow
+from hybrid_tasks.results import states
 
 type Row = tuple[Any, ...]
 
 BATCH = 100  # rows of one commit
 TEXT = "x" * 100  # an argument that makes a task's message about 700 bytes long
 
-COLUMNS = (*outbox_insert.COLUMNS, "available_at", "created_at")
+COLUMNS = (*inserts.COLUMNS, "available_at", "created_at")
 INTO = f"INSERT INTO hybrid_tasks_outboxtask ({', '.join(COLUMNS)}) VALUES"
 MARKS = f"({', '.join(['%s'] * len(COLUMNS))})"
 
@@ -44,7 +45,7 @@ def celery_noop(text: str) -> None:
 def sample_rows(count: int) -> list[Row]:
     """Return rows as durable tasks have them, for the columns of COLUMNS."""
     now = datetime.now(UTC).isoformat()
-    made = (results.make(durable_noop, [TEXT], {}, "default") for _ in range(count))
+    made = (states.make(durable_noop, [TEXT], {}, "default") for _ in range(count))
     return [(*NewRow(result, holder="bench", lease=30).values, now, now) for result in made]
 
 
@@ -61,7 +62,7 @@ def bulk_insert(rows: Sequence[Row]) -> float:
 
 def bulk_create(rows: Sequence[Row]) -> float:
     """Return rows a second of Django's own way: one `bulk_create` and one commit for 100 rows."""
-    model = outbox_table.model()
+    model = table.model()
 
     def insert(batch: Sequence[Row]) -> None:
         values = (dict(zip(COLUMNS, row, strict=True)) for row in batch)
@@ -86,7 +87,7 @@ def in_batches(insert: Callable[[Sequence[Row]], None], rows: Sequence[Row]) -> 
         with transaction.atomic():
             insert(rows[first : first + BATCH])
     rate = len(rows) / (time.perf_counter() - began)
-    outbox_table.rows().delete()
+    table.rows().delete()
     return rate
 
 

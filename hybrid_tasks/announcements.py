@@ -10,7 +10,7 @@ import logging
 from django.dispatch import Signal
 from django.tasks import signals
 
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results.task_result import TaskResult
 
 _log = logging.getLogger("django.tasks")
 

@@ -15,4 +15,4 @@ class HybridTasksConfig(AppConfig):
 
         backends = task_backends.all()
         if any(getattr(backend, "supports_accept", False) for backend in backends):
-            from hybrid_tasks import relay_task  # noqa: F401  # needs Celery
+            from hybrid_tasks.relay import task  # noqa: F401  # needs Celery

@@ -20,10 +20,11 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.db import connections
 from django.tasks import TaskResultStatus
 
-from hybrid_tasks import announcements, results
+from hybrid_tasks import announcements
 from hybrid_tasks.django_types import DjangoTaskContext
 from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted, TaskLost
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results import states
+from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import Task, extended
 
 logger = logging.getLogger("hybrid_tasks")
@@ -85,12 +86,12 @@ class Attempt:
         self._save = save
         self._value: Any = None
         # The function's own copy: results that others hold must not change under them.
-        self._metadata = results.normalised(result.metadata) if self.task.takes_context else {}
+        self._metadata = states.normalised(result.metadata) if self.task.takes_context else {}
 
     @property
     def arguments(self) -> tuple[Any, ...]:
         """The positional arguments of the function, its context among them if it takes one."""
-        args = results.normalised(self.result.args) if self.result.args else ()
+        args = states.normalised(self.result.args) if self.result.args else ()
         if self.task.takes_context:
             context = TaskContext(
                 task_result=self.result, metadata=self._metadata, save=self._save_metadata
@@ -101,11 +102,11 @@ class Attempt:
     @property
     def keywords(self) -> dict[str, Any]:
         """The function's keyword arguments: like the others a copy, which it may change."""
-        return results.normalised(self.result.kwargs) if self.result.kwargs else {}
+        return states.normalised(self.result.kwargs) if self.result.kwargs else {}
 
     def returned(self, value: Any) -> None:
         """Note what the function returned. Raises TypeError if that or the metadata is no JSON."""
-        self._value = results.normalised(value)
+        self._value = states.normalised(value)
         if self.task.takes_context:
             self.result = self._with_metadata()
 
@@ -114,10 +115,10 @@ class Attempt:
         self._save(self.result)
 
     def _with_metadata(self) -> TaskResult:
-        return results.advance(self.result, metadata=results.normalised(self._metadata))
+        return states.advance(self.result, metadata=states.normalised(self._metadata))
 
     def __enter__(self) -> Self:
-        self.result = results.started(self.result, self._worker_id)
+        self.result = states.started(self.result, self._worker_id)
         self._save(self.result)
         announcements.started.send(self._sender, self.result)
         return self
@@ -129,7 +130,7 @@ class Attempt:
         _traceback: TracebackType | None,
     ) -> bool:
         if error is None:
-            self._end(results.succeeded(self.result, self._value))
+            self._end(states.succeeded(self.result, self._value))
             return True
         if isinstance(error, KeyboardInterrupt):
             return False
@@ -155,7 +156,7 @@ class Attempt:
     def fail(self, error: BaseException) -> None:
         """End the task as failed with `error`."""
         self.error = error
-        self._end(results.failed(self.result, error))
+        self._end(states.failed(self.result, error))
 
     def _retry_or_fail(self, error: BaseException) -> None:
         if isinstance(error, Exception) and self.result.attempts < self.task.max_attempts:
@@ -175,7 +176,7 @@ class Attempt:
             self._save_retry(error)
 
     def _save_retry(self, error: BaseException) -> None:
-        self.result = results.to_retry(self.result, error)
+        self.result = states.to_retry(self.result, error)
         self._save(self.result)
 
     def _end(self, result: TaskResult) -> None:

@@ -10,9 +10,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 from hybrid_tasks.backends.eventloop import serve
-from hybrid_tasks.stopping import stopping, until_stopping, watch_signals
+from hybrid_tasks.loop.runner import carry
+from hybrid_tasks.loop.stopping import stopping, until_stopping, watch_signals
 
-__all__ = ["Lifespan", "stopping", "until_stopping"]
+__all__ = ["Lifespan", "carry", "stopping", "until_stopping"]
 
 logger = logging.getLogger("hybrid_tasks")
 

@@ -18,7 +18,7 @@ from hybrid_tasks.django_types import DjangoTask
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.execution import Attempt, acall, call
 from hybrid_tasks.options import Options
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results.task_result import TaskResult
 
 
 class CapturedTasks:

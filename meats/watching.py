@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from django.tasks import task_backends
 
 from hybrid_tasks.lifespan import stopping
-from hybrid_tasks.results import decode
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results.states import decode
+from hybrid_tasks.results.task_result import TaskResult
 
 logger = logging.getLogger(__name__)
 

@@ -302,7 +302,7 @@ LOGGING: dict[str, Any] = {
     "filters": {
         "request_id": {"()": "project.request_id.RequestIdFilter"},
         # The relay runs every few seconds; a line for each run would drown the others.
-        "quiet_relay": {"()": "hybrid_tasks.relay_log.QuietRelayFilter"},
+        "quiet_relay": {"()": "hybrid_tasks.relay.log.QuietRelayFilter"},
     },
     "formatters": {
         "line": {

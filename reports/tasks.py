@@ -6,7 +6,7 @@ from typing import Any
 from django.utils import timezone
 
 from hybrid_tasks.execution import TaskContext
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import task
 from meats.backoffs import patient
 from reports import chunks, cleanup, digest, finishing, runs

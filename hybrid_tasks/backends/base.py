@@ -12,15 +12,17 @@ from django.db import transaction
 from django.tasks import task_backends
 from django.tasks.backends.base import BaseTaskBackend
 
-from hybrid_tasks import announcements, outbox_insert, outbox_table, results
+from hybrid_tasks import announcements
 from hybrid_tasks.django_types import DjangoTask
 from hybrid_tasks.exceptions import BrokerUnavailable, TaskQueueFull
 from hybrid_tasks.options import Options
-from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.outbox_writer import writer
-from hybrid_tasks.recorder import recorder
-from hybrid_tasks.result_store import ResultStore
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.outbox import inserts, table
+from hybrid_tasks.outbox.inserts import NewRow
+from hybrid_tasks.outbox.writer import writer
+from hybrid_tasks.results import states
+from hybrid_tasks.results.recorder import recorder
+from hybrid_tasks.results.store import ResultStore
+from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import Task, extended
 
 logger = logging.getLogger("hybrid_tasks")
@@ -104,7 +106,7 @@ class HybridBackend[O: Options](BaseTaskBackend):
         Raises TypeError for arguments that JSON cannot hold, OutboxUnavailable when the database
         does not take a durable task, and what `dispatch` raises.
         """
-        result = results.make(task, args, kwargs, self.alias)
+        result = states.make(task, args, kwargs, self.alias)
         row = self.row_for(result)
         if row is None:
             if transaction.get_connection().in_atomic_block:
@@ -112,9 +114,9 @@ class HybridBackend[O: Options](BaseTaskBackend):
             else:
                 self.dispatch(result)
             return result
-        database = outbox_table.alias()
+        database = table.alias()
         if transaction.get_connection(database).in_atomic_block:
-            outbox_insert.insert([row])
+            inserts.insert([row])
             transaction.on_commit(partial(self.hold_and_proceed, row), using=database)
         else:
             writer.put(row, self.settings.outbox_timeout)
@@ -125,7 +127,7 @@ class HybridBackend[O: Options](BaseTaskBackend):
         self, task: DjangoTask, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> TaskResult:
         """Dispatch the task; the row of a durable one is committed then. Raises as `enqueue`."""
-        result = results.make(task, args, kwargs, self.alias)
+        result = states.make(task, args, kwargs, self.alias)
         row = self.row_for(result)
         if row is None:
             await self.adispatch(result)
@@ -139,9 +141,9 @@ class HybridBackend[O: Options](BaseTaskBackend):
         task = extended(result.task)
         if task.run_after is None and not task.durable:
             return None
-        later = results.delay_of(result) > NEAR_SECONDS
+        later = states.delay_of(result) > NEAR_SECONDS
         if later and (task.durable or self.defers_to_outbox):
-            return NewRow(results.as_durable(result), run_after=task.run_after)
+            return NewRow(states.as_durable(result), run_after=task.run_after)
         if task.durable:
             return NewRow(result, holder=writer.holder, lease=self.settings.lease)
         return None
@@ -167,13 +169,13 @@ class HybridBackend[O: Options](BaseTaskBackend):
     def get_result(self, result_id: str) -> TaskResult:
         """See Django's. Raises TaskResultDoesNotExist."""
         if local := self.local_result(result_id):
-            return results.advance(local)  # a copy, which the caller may refresh
+            return states.advance(local)  # a copy, which the caller may refresh
         return self.store.load(result_id)
 
     async def aget_result(self, result_id: str) -> TaskResult:
         """See get_result()."""
         if local := self.local_result(result_id):
-            return results.advance(local)  # as above
+            return states.advance(local)  # as above
         return await in_thread(self.store.load, result_id)
 
     def local_result(self, result_id: str) -> TaskResult | None:

@@ -13,10 +13,12 @@ from django.core import checks
 from django.utils.module_loading import import_string
 from kombu.messaging import Producer
 
-from hybrid_tasks import announcements, celery_tasks, outbox, results
+from hybrid_tasks import announcements
 from hybrid_tasks.backends.base import HybridBackend, in_thread
-from hybrid_tasks.celery_checks import check_celery_settings
-from hybrid_tasks.celery_message import carrying
+from hybrid_tasks.celery import registration
+from hybrid_tasks.celery.checks import check_celery_settings
+from hybrid_tasks.celery.message import carrying
+from hybrid_tasks.celery.publisher import Message, publisher
 from hybrid_tasks.exceptions import (
     BrokerUnavailable,
     OutboxUnavailable,
@@ -25,10 +27,11 @@ from hybrid_tasks.exceptions import (
 )
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.options import CeleryOptions
-from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.outbox_writer import writer
-from hybrid_tasks.publisher import Message, publisher
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.outbox import claims
+from hybrid_tasks.outbox.inserts import NewRow
+from hybrid_tasks.outbox.writer import writer
+from hybrid_tasks.results import states
+from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import extended
 
 logger = logging.getLogger("hybrid_tasks")
@@ -51,7 +54,7 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)
-        celery_tasks.register_all()
+        registration.register_all()
 
     @property
     def app(self) -> Celery:
@@ -111,11 +114,11 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
     def _fallback(result: TaskResult, future: Future[None], error: Exception) -> NewRow:
         future.cancel()  # what is kept in the outbox must not be sent as well
         logger.warning("Task id=%s goes to the outbox: %s", result.id, error)
-        return NewRow(results.as_durable(result))
+        return NewRow(states.as_durable(result))
 
     def accept(self, result: TaskResult) -> None:
         """Take over a task under its id; it is sent when the broker can. Raises TaskQueueFull."""
-        self._put(results.advance(result, backend=self.alias))
+        self._put(states.advance(result, backend=self.alias))
 
     def reachable(self) -> bool:
         """Return whether the broker answers."""
@@ -141,7 +144,7 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
     def forward(self, relayed: list[TaskResult], seconds: float) -> bool:
         """See the base class."""
         for result in relayed:
-            taken = results.advance(result, backend=self.alias)
+            taken = states.advance(result, backend=self.alias)
             message = self._message(taken)
             message.marked = True
             if not publisher.put(taken.id, message):
@@ -173,7 +176,7 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
                 "soft_time_limit": soft,
                 "time_limit": task.timeout + HARD_LIMIT_GRACE,
             }
-        celery_tasks.celery_task(task).apply_async(
+        registration.celery_task(task).apply_async(
             task_id=result.id,
             queue=task.queue_name,
             priority=broker_priority(task.priority, producer.connection),
@@ -199,11 +202,11 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
         result = self.get_result(result_id)
         if result.is_finished:
             return False
-        ended = results.failed(result, TaskCancelled())
+        ended = states.failed(result, TaskCancelled())
         if message := publisher.peek(result_id):
             message.stored = True  # what is stored next is newer
         if extended(result.task).durable:
-            outbox.discard([result_id])
+            claims.discard([result_id])
         self.store.save_cancelled(ended)  # first: a worker that did not hear the revoke looks it up
         self.app.control.revoke(result_id, terminate=True)
         announcements.failed.send(type(self), ended)

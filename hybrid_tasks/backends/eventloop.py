@@ -10,19 +10,21 @@ from functools import partial
 
 from django.tasks import task_backends
 
-from hybrid_tasks import announcements, outbox, results
+from hybrid_tasks import announcements
 from hybrid_tasks.backends.base import HybridBackend, hybrid_backend, in_thread
 from hybrid_tasks.exceptions import TaskCancelled, TaskQueueFull
 from hybrid_tasks.execution import then_close
+from hybrid_tasks.loop.private import PrivateLoop
+from hybrid_tasks.loop.runner import RunnerClosed, RunnerFull
+from hybrid_tasks.loop.worker import LoopWorker
 from hybrid_tasks.options import EventLoopOptions, Options
-from hybrid_tasks.outbox_writer import writer
-from hybrid_tasks.private_loop import PrivateLoop
-from hybrid_tasks.recorder import recorder
-from hybrid_tasks.relay import adopt, relay
-from hybrid_tasks.runner import RunnerClosed, RunnerFull
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.outbox import claims
+from hybrid_tasks.outbox.writer import writer
+from hybrid_tasks.relay.relaying import adopt, relay
+from hybrid_tasks.results import states
+from hybrid_tasks.results.recorder import recorder
+from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import extended
-from hybrid_tasks.worker import LoopWorker
 
 logger = logging.getLogger("hybrid_tasks")
 
@@ -129,9 +131,9 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
             return False
         if result.backend != self.alias:
             return hybrid_backend(result.backend).cancel(result.id)
-        if not extended(result.task).durable or not outbox.withdraw(result.id):
+        if not extended(result.task).durable or not claims.withdraw(result.id):
             return False
-        ended = results.failed(result, TaskCancelled())
+        ended = states.failed(result, TaskCancelled())
         self.store.save_cancelled(ended)
         announcements.failed.send(type(self), ended)
         return True

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hybrid_tasks.execution import TaskContext
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import task
 from tests.faults.journal import record
 from tests.loop.tasks import SCALE

@@ -11,11 +11,11 @@ from django.db import connections
 from django.db.models import Model
 from pytest_django import Settings
 
-from hybrid_tasks import outbox_table
-from hybrid_tasks.outbox_writer import OutboxWriter, writer
-from hybrid_tasks.outbox_writes import Kind, Write
-from hybrid_tasks.publisher import publisher
-from hybrid_tasks.recorder import recorder
+from hybrid_tasks.celery.publisher import publisher
+from hybrid_tasks.outbox import table
+from hybrid_tasks.outbox.writer import OutboxWriter, writer
+from hybrid_tasks.outbox.writes import Kind, Write
+from hybrid_tasks.results.recorder import recorder
 from tests.processes import PATIENCE
 
 
@@ -48,7 +48,7 @@ def add_sqlite(alias: str, file: Path) -> str:
 def routed_to(alias: str, settings: Settings) -> Iterator[None]:
     """Let the outbox live in one database; leave no row and no connection behind."""
     settings.DATABASE_ROUTERS = [OutboxRouter(alias)]
-    outbox_table.rows().delete()
+    table.rows().delete()
     try:
         yield
     finally:
@@ -57,7 +57,7 @@ def routed_to(alias: str, settings: Settings) -> Iterator[None]:
         assert writer.flush(PATIENCE)
         assert recorder.flush(PATIENCE)
         in_thread_of(writer, connections.close_all)
-        outbox_table.rows().delete()
+        table.rows().delete()
         connections.close_all()
 
 

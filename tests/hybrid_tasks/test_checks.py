@@ -7,7 +7,7 @@ from celery import Celery
 from django.core import checks
 from pytest_django import Settings
 
-from hybrid_tasks.celery_checks import check_celery_settings
+from hybrid_tasks.celery.checks import check_celery_settings
 
 LOOP = "hybrid_tasks.backends.eventloop.EventLoopBackend"
 CELERY = "hybrid_tasks.backends.celery.CeleryBackend"

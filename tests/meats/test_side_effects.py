@@ -12,8 +12,8 @@ from django.core import mail
 from django.tasks import TaskResultStatus
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from hybrid_tasks import results
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results import states
+from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import Task
 from hybrid_tasks.testing import capture_tasks
 from meats import backoffs, receipts
@@ -132,7 +132,7 @@ def test_a_partner_is_asked_again_after_what_may_pass(
     error: Exception, least: float, most: float, settings: Settings
 ) -> None:
     settings.RETRY_SECONDS = 5
-    first = results.started(results.make(notify_partner, [], {}, "default"), "test")
+    first = states.started(states.make(notify_partner, [], {}, "default"), "test")
     wait = backoffs.for_partner(error, first)
     assert wait is not None
     assert least <= wait <= most
@@ -140,16 +140,16 @@ def test_a_partner_is_asked_again_after_what_may_pass(
 
 @pytest.mark.parametrize("status", [301, 400, 404, 422])
 def test_a_partner_that_refuses_is_not_asked_again(status: int) -> None:
-    result = results.make(notify_partner, [], {}, "default")
+    result = states.make(notify_partner, [], {}, "default")
     assert backoffs.for_partner(refusal(status), result) is None
 
 
 def test_five_attempts_outlast_an_outage_of_a_minute(settings: Settings) -> None:
     settings.RETRY_SECONDS = 5
-    result = results.make(notify_partner, [], {}, "default")
+    result = states.make(notify_partner, [], {}, "default")
     waits = []
     for _ in range(4):
-        result = results.started(result, "test")
+        result = states.started(result, "test")
         waits.append(backoffs.patient(OSError(), result))
     assert sum(waits) > 60
 
@@ -168,5 +168,5 @@ def test_five_attempts_outlast_an_outage_of_a_minute(settings: Settings) -> None
     ],
 )
 def test_mail_that_is_refused_for_good_is_not_sent_again(error: Exception, gives_up: bool) -> None:
-    result = results.started(results.make(notify_partner, [], {}, "default"), "test")
+    result = states.started(states.make(notify_partner, [], {}, "default"), "test")
     assert (backoffs.for_mail(error, result) is None) == gives_up

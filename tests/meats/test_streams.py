@@ -11,8 +11,8 @@ from django.http import StreamingHttpResponse
 from django.test import AsyncClient
 from pytest_django import Settings
 
-from hybrid_tasks import stopping
 from hybrid_tasks.backends.eventloop import serve
+from hybrid_tasks.loop import stopping
 from meats import streams
 from meats.tasks import smoke
 from meats.watching import reader

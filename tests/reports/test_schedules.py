@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 from pytest_django import Settings
 
-from hybrid_tasks import relay_log
+from hybrid_tasks.relay import log
 from project.celery import app
 from reports.scheduler import HeartbeatScheduler
 from reports.schedules import SCHEDULES
@@ -39,7 +39,7 @@ def test_the_nightly_cleanup_runs_at_three() -> None:
 @pytest.mark.django_db
 def test_the_relay_runs_every_few_seconds_and_does_not_pile_up() -> None:
     sync_schedules()
-    task = PeriodicTask.objects.get(task=relay_log.NAME)
+    task = PeriodicTask.objects.get(task=log.NAME)
     assert (task.interval.every, task.interval.period) == (3, IntervalSchedule.SECONDS)
     assert task.expire_seconds == 60
     assert task.task in app.tasks

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connections
 
-from hybrid_tasks.relay import Relayed, relay
+from hybrid_tasks.relay.relaying import Relayed, relay
 
 
 class Command(BaseCommand):

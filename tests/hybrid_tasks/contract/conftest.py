@@ -17,8 +17,8 @@ from hybrid_tasks.backends import base
 from hybrid_tasks.backends import celery as celery_backend
 from hybrid_tasks.backends.base import HybridBackend
 from hybrid_tasks.backends.eventloop import serve
-from hybrid_tasks.recorder import recorder
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results.recorder import recorder
+from hybrid_tasks.results.task_result import TaskResult
 from project.settings import CACHES, CELERY_BROKER_TRANSPORT_OPTIONS, next_redis_database
 from tests.conftest import BIN
 from tests.hybrid_tasks.contract import sender

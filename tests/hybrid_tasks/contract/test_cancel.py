@@ -11,7 +11,7 @@ from django.tasks.signals import task_finished
 from django.utils import timezone
 
 from hybrid_tasks.exceptions import TaskCancelled
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import AHEAD, Contract
 from tests.hybrid_tasks.contract.waiting import finished, refreshed_until, until

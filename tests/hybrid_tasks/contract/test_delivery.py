@@ -4,9 +4,9 @@ import pytest
 from django.tasks import TaskResultStatus
 from django.tasks.exceptions import TaskResultDoesNotExist
 
-from hybrid_tasks import results
-from hybrid_tasks.celery_message import HEADER
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.celery.message import HEADER
+from hybrid_tasks.results import states
+from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import Task
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
@@ -25,7 +25,7 @@ async def test_what_has_ended_is_not_run_again(contract: Contract, task: Task) -
     ready = await contract.of(task).aenqueue(*([1] if task is tasks.succeed_at else []))
     ended = await contract.of(task).aget_result(ready.id)
     await refreshed_until(ended, lambda it: it.is_finished, "the task ends")
-    app.send_task(task.module_path, task_id=ready.id, headers={HEADER: results.encode(ready)})
+    app.send_task(task.module_path, task_id=ready.id, headers={HEADER: states.encode(ready)})
     assert contract.worker is not None
     contract.worker.wait_for(f"Task id={ready.id} path={task.module_path} had ended: not run again")
     await contract.run(tasks.echo)

@@ -13,13 +13,14 @@ from django.db import DatabaseError, transaction
 from django.tasks import TaskResultStatus
 from django.utils import timezone
 
-from hybrid_tasks import outbox_table, results
-from hybrid_tasks.celery_message import HEADER
+from hybrid_tasks.celery.message import HEADER
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.models import OutboxTask
+from hybrid_tasks.outbox import table
 from hybrid_tasks.relay import relay
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results import states
+from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import AHEAD, Contract
 from tests.hybrid_tasks.contract.sender import app
@@ -48,7 +49,7 @@ def relaying(contract: Contract) -> Iterator[None]:
 
 
 def rows() -> dict[str, str]:
-    return dict(outbox_table.rows().values_list("pk", "state"))
+    return dict(table.rows().values_list("pk", "state"))
 
 
 async def read(function: Any = rows, *args: Any) -> Any:
@@ -81,7 +82,7 @@ async def test_a_failure_leaves_a_dead_letter(contract: Contract, task: Any) -> 
     result = await finished(await enqueue(contract, task, *arguments))
     assert (result.status, result.attempts) == (TaskResultStatus.FAILED, 1)
     await until_rows({result.id: State.DEAD})
-    letter = await read(outbox_table.rows().get)
+    letter = await read(table.rows().get)
     assert [path for path, _ in letter.errors] == [result.errors[0].exception_class_path]
     assert letter.attempts == 1
 
@@ -153,11 +154,11 @@ async def test_what_waits_for_its_next_attempt_can_be_cancelled(contract: Contra
 async def test_a_commit_sends_and_a_rollback_does_not(contract: Contract) -> None:
     def enqueue_both() -> tuple[Any, Any]:
         task = contract.of(tasks.begin, durable=True)
-        with transaction.atomic(outbox_table.alias()):
+        with transaction.atomic(table.alias()):
             kept = task.enqueue()
-        with transaction.atomic(outbox_table.alias()):
+        with transaction.atomic(table.alias()):
             regretted = task.enqueue()
-            transaction.set_rollback(True, outbox_table.alias())
+            transaction.set_rollback(True, table.alias())
         return kept, regretted
 
     kept, regretted = await read(enqueue_both)
@@ -179,7 +180,7 @@ class TestMessages:
         gated = await enqueue(contract, tasks.hang, max_attempts=2)
         await contract.ledger.until(gated.id, "ran")
         app.send_task(
-            gated.task.module_path, task_id=gated.id, headers={HEADER: results.encode(gated)}
+            gated.task.module_path, task_id=gated.id, headers={HEADER: states.encode(gated)}
         )
         assert contract.worker is not None
         contract.worker.wait_for(f"Task id={gated.id} is not free: not run now")
@@ -189,7 +190,7 @@ class TestMessages:
 
     async def test_a_message_after_the_end_is_not_run(self, contract: Contract) -> None:
         ready = await enqueue(contract, tasks.begin, max_attempts=2)
-        encoded = results.encode(ready)
+        encoded = states.encode(ready)
         await finished(ready)
         await until_rows({})
         app.send_task(ready.task.module_path, task_id=ready.id, headers={HEADER: encoded})
@@ -203,4 +204,4 @@ class TestMessages:
         await until_rows({sent.id: State.DEAD})
         found = await sync_to_async(contract.backend.get_result)(sent.id)
         assert (found.status, found.attempts) == (TaskResultStatus.FAILED, 1)
-        assert (await read(outbox_table.rows().get)).backend == "celery"
+        assert (await read(table.rows().get)).backend == "celery"

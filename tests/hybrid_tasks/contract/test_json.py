@@ -7,7 +7,7 @@ from django.tasks.base import TaskError, TaskResultStatus
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hybrid_tasks import results
+from hybrid_tasks.results import states
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
 
@@ -57,8 +57,8 @@ def test_a_result_is_decoded_as_it_was_encoded(
     timeout: float | None,
 ) -> None:
     task = tasks.echo.using(priority=priority, run_after=run_after, timeout=timeout)
-    result = results.advance(results.make(task, args, kwargs, "default"), **changes)
-    again = results.decode(results.encode(result))
+    result = states.advance(states.make(task, args, kwargs, "default"), **changes)
+    again = states.decode(states.encode(result))
     assert again == result
     for name in ("args", "kwargs", "metadata", "_return_value"):
         # Equality cannot tell 1 from True.

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.tasks import TaskResultStatus
 
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
 

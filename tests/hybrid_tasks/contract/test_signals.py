@@ -3,7 +3,7 @@
 from django.tasks import TaskResultStatus
 from django.tasks.signals import task_enqueued
 
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
 from tests.hybrid_tasks.contract.waiting import until

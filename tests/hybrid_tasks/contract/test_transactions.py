@@ -11,7 +11,7 @@ from django.tasks import TaskResultStatus
 from django.tasks.exceptions import TaskResultDoesNotExist
 
 from hybrid_tasks.execution import then_close
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
 from tests.hybrid_tasks.contract.waiting import finished

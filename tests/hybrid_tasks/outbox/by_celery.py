@@ -5,13 +5,13 @@ from typing import Any
 
 from pytest_django import Settings
 
-from hybrid_tasks.outbox_writer import writer
-from hybrid_tasks.publisher import publisher
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.celery.publisher import publisher
+from hybrid_tasks.outbox.writer import writer
+from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks.outbox import broker
 from tests.hybrid_tasks.outbox.rows import (
     LEASE,
-    states,
+    row_states,
 )
 from tests.processes import PATIENCE
 
@@ -41,4 +41,4 @@ def ids_in(queue: str) -> Counter[str]:
 def settled() -> dict[str, str]:
     assert publisher.flush(PATIENCE)
     assert writer.flush(PATIENCE)
-    return states()
+    return row_states()

@@ -7,7 +7,7 @@ import dj_database_url
 import pytest
 from pytest_django import DjangoDbBlocker, Settings
 
-from hybrid_tasks import outbox_thread
+from hybrid_tasks.outbox import thread
 from hybrid_tasks.signals import task_dead
 from tests.hybrid_tasks.databases import add_database, add_sqlite, routed_to
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
@@ -49,7 +49,7 @@ def database(
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Before each transaction of a writer."""
     gate = Gate()
-    monkeypatch.setattr(outbox_thread, "perform", gate.perform)
+    monkeypatch.setattr(thread, "perform", gate.perform)
     return gate
 
 

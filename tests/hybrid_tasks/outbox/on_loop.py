@@ -11,13 +11,13 @@ from pytest_django import Settings
 from hybrid_tasks.backends.base import hybrid_backend
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.execution import then_close
-from hybrid_tasks.outbox_writer import writer
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.outbox.writer import writer
+from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import Task
 from tests.hybrid_tasks.contract.waiting import until
 from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.durable_tasks import runs
-from tests.hybrid_tasks.outbox.rows import LEASE, states
+from tests.hybrid_tasks.outbox.rows import LEASE, row_states
 from tests.processes import PATIENCE
 
 QUICK = 3.0  # seconds of lease: what is left is adopted each second
@@ -50,7 +50,7 @@ async def read(function: Any, *args: Any) -> Any:
 async def settled() -> dict[str, str]:
     """Return the rows when all that was asked for is written."""
     assert await asyncio.to_thread(writer.flush, PATIENCE)
-    there: dict[str, str] = await read(states)
+    there: dict[str, str] = await read(row_states)
     return there
 
 

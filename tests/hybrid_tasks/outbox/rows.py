@@ -7,12 +7,13 @@ from typing import Any
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
-from hybrid_tasks import outbox_insert, outbox_table, results
-from hybrid_tasks.database_clock import After
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.models import OutboxTask
-from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.outbox import inserts, table
+from hybrid_tasks.outbox.clock import After
+from hybrid_tasks.outbox.inserts import NewRow
+from hybrid_tasks.results import states
+from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 
 State = OutboxTask.State
@@ -24,47 +25,47 @@ ABOUT = 300.0  # seconds that a slow test may lose of a lease
 def make(task: Any = None, *, alias: str = "default", **options: Any) -> TaskResult:
     """Return the result of a durable task that is about to be enqueued."""
     durable = (task or tasks.echo).using(durable=True, backend=alias, **options)
-    return results.make(durable, [], {}, alias)
+    return states.make(durable, [], {}, alias)
 
 
 def add(holder: str = "", **options: Any) -> TaskResult:
     """Insert a row that `holder` has claimed, or that waits; return its task's result."""
     result = make(**options)
-    outbox_insert.insert([NewRow(result, holder=holder, lease=LEASE)])
+    inserts.insert([NewRow(result, holder=holder, lease=LEASE)])
     return result
 
 
 def add_many(count: int, holder: str = "", **options: Any) -> list[str]:
     """Insert rows; return their ids."""
     made = [make(**options) for _ in range(count)]
-    outbox_insert.insert(NewRow(result, holder=holder, lease=LEASE) for result in made)
+    inserts.insert(NewRow(result, holder=holder, lease=LEASE) for result in made)
     return [result.id for result in made]
 
 
 def row(task_id: str) -> OutboxTask:
-    return outbox_table.rows([task_id]).get()
+    return table.rows([task_id]).get()
 
 
-def states() -> dict[str, str]:
+def row_states() -> dict[str, str]:
     """Return the state of each row by its id, from any thread, leaving no connection behind."""
-    return dict(outbox_table.rows().values_list("pk", "state"))
+    return dict(table.rows().values_list("pk", "state"))
 
 
 def states_apart() -> dict[str, str]:
-    """See states(), for threads that others own: no connection is left behind."""
-    return then_close(states)
+    """See row_states(), for threads that others own: no connection is left behind."""
+    return then_close(row_states)
 
 
 def expire(*ids: str) -> None:
     """Let the lease of rows with its grace, or their wait, be over since a second."""
-    over = outbox_table.rows(ids).update(available_at=After(-1), overdue=True)
+    over = table.rows(ids).update(available_at=After(-1), overdue=True)
     assert over == len(ids)
 
 
 def seconds_left(task_id: str) -> float:
     """Return the seconds until the relay may take a row, by the database's clock."""
     left = ExpressionWrapper(F("available_at") - Now(), output_field=DurationField())
-    found: timedelta = outbox_table.rows([task_id]).values_list(left, flat=True).get()
+    found: timedelta = table.rows([task_id]).values_list(left, flat=True).get()
     return found.total_seconds()
 
 
@@ -74,7 +75,7 @@ def about(task_id: str, seconds: float) -> bool:
 
 
 def change(task_id: str, **values: Any) -> None:
-    assert outbox_table.rows([task_id]).update(**values) == 1
+    assert table.rows([task_id]).update(**values) == 1
 
 
 type InState = Callable[[str], None]

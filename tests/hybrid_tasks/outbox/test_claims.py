@@ -2,9 +2,9 @@
 
 import pytest
 
-from hybrid_tasks import outbox, outbox_table
-from hybrid_tasks.database_clock import After
-from hybrid_tasks.outbox import start_held
+from hybrid_tasks.outbox import claims, table
+from hybrid_tasks.outbox.claims import start_held
+from hybrid_tasks.outbox.clock import After
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox.rows import (
     ALL,
@@ -51,7 +51,7 @@ def test_a_delivered_task_is_claimed_if_it_is_free(state: InState) -> None:
     result = add(task=tasks.succeed_at)
     state(result.id)
     before = row(result.id)
-    won = outbox.claim_delivered(result.id, "me", LEASE)
+    won = claims.claim_delivered(result.id, "me", LEASE)
     if state in (is_scheduled, is_claimed, is_dead):
         assert won is None
         assert vars(row(result.id)).items() >= {
@@ -69,9 +69,9 @@ def test_a_delivered_task_is_claimed_if_it_is_free(state: InState) -> None:
 def test_a_second_delivery_gets_nothing() -> None:
     result = add(task=tasks.succeed_at)
     is_sent(result.id)
-    assert outbox.claim_delivered(result.id, "me", LEASE)
-    assert outbox.claim_delivered(result.id, "you", LEASE) is None
-    assert outbox.claim_delivered(result.id, "me", LEASE) is None
+    assert claims.claim_delivered(result.id, "me", LEASE)
+    assert claims.claim_delivered(result.id, "you", LEASE) is None
+    assert claims.claim_delivered(result.id, "me", LEASE) is None
     assert row(result.id).attempts == 1
 
 
@@ -80,26 +80,26 @@ def test_a_delivered_task_without_attempts_left_is_not_claimed(state: InState) -
     result = add(task=tasks.succeed_at)
     state(result.id)
     change(result.id, attempts=3)
-    assert outbox.claim_delivered(result.id, "me", LEASE) is None
+    assert claims.claim_delivered(result.id, "me", LEASE) is None
     assert row(result.id).attempts == 3
 
 
 def test_the_last_attempt_can_be_claimed() -> None:
     result = add(task=tasks.succeed_at)
     change(result.id, attempts=2)
-    assert outbox.claim_delivered(result.id, "me", LEASE) is not None
+    assert claims.claim_delivered(result.id, "me", LEASE) is not None
 
 
 def test_a_delivered_task_whose_row_is_gone_is_not_claimed() -> None:
-    assert outbox.claim_delivered("unknown", "me", LEASE) is None
+    assert claims.claim_delivered("unknown", "me", LEASE) is None
 
 
 def test_a_lease_that_ran_out_goes_to_who_asks_first() -> None:
     result = add("dead process", task=tasks.succeed_at)
-    assert outbox.claim_delivered(result.id, "me", LEASE) is None
+    assert claims.claim_delivered(result.id, "me", LEASE) is None
     expire(result.id)
-    assert outbox.claim_delivered(result.id, "me", LEASE) is not None
-    assert outbox.claim_delivered(result.id, "you", LEASE) is None
+    assert claims.claim_delivered(result.id, "me", LEASE) is not None
+    assert claims.claim_delivered(result.id, "you", LEASE) is None
     assert start_held({result.id}, "dead process", LEASE) == set()
 
 
@@ -108,28 +108,28 @@ def test_renewing_is_for_all_that_is_held_and_nothing_else() -> None:
     expire(one.id, other.id, strange.id)
     change(sent.id, state=State.SENT, available_at=After(-1))
     asked = [one.id, other.id, strange.id, sent.id]
-    assert outbox.renew(asked, "me", LEASE) == 2
+    assert claims.renew(asked, "me", LEASE) == 2
     assert about(one.id, LEASE)
     assert about(other.id, LEASE)
-    assert {found.pk for found in outbox_table.rows().due()} == {strange.id, sent.id}
-    assert outbox.held_by("me") == {one.id, other.id}
+    assert {found.pk for found in table.rows().due()} == {strange.id, sent.id}
+    assert claims.held_by("me") == {one.id, other.id}
 
 
 def test_a_lease_that_has_ended_can_be_renewed_for_a_while() -> None:
     """While the database was away nobody could renew: the relay must not be the quicker one."""
     living, dead = add("living"), add("dead")
     past = After(-1)
-    outbox_table.rows().update(available_at=past)
-    assert not outbox_table.rows().due().exists()
-    outbox.mark_overdue(["default"], grace=LEASE)
-    assert outbox.claim_delivered(dead.id, "worker", LEASE) is None
-    assert outbox.renew([living.id], "living", LEASE) == 1
-    outbox_table.rows().update(available_at=past)  # the grace is over, and the next lease too
-    assert [found.pk for found in outbox_table.rows().due()] == [dead.id]
+    table.rows().update(available_at=past)
+    assert not table.rows().due().exists()
+    claims.mark_overdue(["default"], grace=LEASE)
+    assert claims.claim_delivered(dead.id, "worker", LEASE) is None
+    assert claims.renew([living.id], "living", LEASE) == 1
+    table.rows().update(available_at=past)  # the grace is over, and the next lease too
+    assert [found.pk for found in table.rows().due()] == [dead.id]
 
 
 def test_rows_pass_to_another_name_of_their_holder() -> None:
     ours, others = add("me:1"), add("you")
-    outbox.pass_on([ours.id, others.id], "me:1", "me")
-    assert outbox.held_by("me") == {ours.id}
-    assert outbox.held_by("you") == {others.id}
+    claims.pass_on([ours.id, others.id], "me:1", "me")
+    assert claims.held_by("me") == {ours.id}
+    assert claims.held_by("you") == {others.id}

@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from tests.hybrid_tasks.outbox.command import relay_outbox
-from tests.hybrid_tasks.outbox.rows import State, add_many, states
+from tests.hybrid_tasks.outbox.rows import State, add_many, row_states
 from tests.processes import PATIENCE, wait_until
 
 
@@ -25,7 +25,7 @@ class TestOnSQLite:
         """Everything here needs the table."""
 
     def sent(self, ids: list[str]) -> bool:
-        return states() == dict.fromkeys(ids, State.SENT)
+        return row_states() == dict.fromkeys(ids, State.SENT)
 
     def test_once_sends_what_is_due_and_ends(
         self, tmp_path: Path, database_url: str, broker_url: str

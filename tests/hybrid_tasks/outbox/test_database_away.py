@@ -9,10 +9,10 @@ import pytest
 from django.db import connections
 from pytest_django import DjangoDbBlocker, Settings
 
-from hybrid_tasks import outbox_thread
 from hybrid_tasks.exceptions import OutboxUnavailable
-from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.outbox_writer import OutboxWriter
+from hybrid_tasks.outbox import thread
+from hybrid_tasks.outbox.inserts import NewRow
+from hybrid_tasks.outbox.writer import OutboxWriter
 from tests.hybrid_tasks.databases import add_database, routed_to
 from tests.hybrid_tasks.outbox.command import relay_outbox
 from tests.hybrid_tasks.outbox.rows import (
@@ -21,7 +21,7 @@ from tests.hybrid_tasks.outbox.rows import (
     add_many,
     make,
     row,
-    states,
+    row_states,
     states_apart,
 )
 from tests.hybrid_tasks.outbox.writers import Gate
@@ -58,7 +58,7 @@ def database(
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_thread, "PAUSE_CAP", 0.2)
+    monkeypatch.setattr(thread, "PAUSE_CAP", 0.2)
 
 
 def new(writer: OutboxWriter, lease: float = LEASE) -> NewRow:
@@ -95,7 +95,7 @@ def test_who_does_not_wait_so_long_is_told_and_leaves_no_row(
         a_writer.put(new(a_writer), 0.3)
     server.start()
     assert a_writer.flush(PATIENCE)
-    assert states() == {}
+    assert row_states() == {}
 
 
 def test_an_idle_connection_that_was_cut_is_replaced(
@@ -105,7 +105,7 @@ def test_an_idle_connection_that_was_cut_is_replaced(
     a_writer.put(one, PATIENCE)
     restart(server)
     a_writer.put(other, PATIENCE)
-    assert set(states()) == {one.result.id, other.result.id}
+    assert set(row_states()) == {one.result.id, other.result.id}
 
 
 def test_what_nobody_waits_for_is_not_forgotten(a_writer: OutboxWriter, server: Postgres) -> None:
@@ -119,7 +119,7 @@ def test_what_nobody_waits_for_is_not_forgotten(a_writer: OutboxWriter, server: 
     assert not a_writer.flush(0.3)
     server.start()
     assert a_writer.flush(PATIENCE)
-    assert states() == {
+    assert row_states() == {
         failed.id: State.DEAD,
         released.id: State.WAITING,
         kept.id: State.CLAIMED,
@@ -186,11 +186,11 @@ def test_the_relay_goes_on_when_it_is_back(
     with relay_outbox(tmp_path / "log", server.url, broker_url, *options) as command:
         command.wait_for("Relaying every 0.1 s until stopped")
         before = add_many(1, alias="celery")
-        wait_until(lambda: states() == {before[0]: State.SENT}, "it is sent")
+        wait_until(lambda: row_states() == {before[0]: State.SENT}, "it is sent")
         stop(server)
         command.wait_for("The outbox cannot be read, will try again")
         server.start()
         after = add_many(1, alias="celery")
         sent = dict.fromkeys(before + after, State.SENT)
-        wait_until(lambda: states() == sent, "the next one is sent")
+        wait_until(lambda: row_states() == sent, "the next one is sent")
         assert command.stop() == 0, command.output()

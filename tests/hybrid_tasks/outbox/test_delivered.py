@@ -5,13 +5,14 @@ from types import SimpleNamespace
 import pytest
 from celery.exceptions import Ignore
 
-from hybrid_tasks import delivery, outbox_insert
-from hybrid_tasks.celery_message import carrying
-from hybrid_tasks.database_clock import After
-from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.outbox_writer import OutboxWriter
-from hybrid_tasks.task_result import TaskResult
-from tests.hybrid_tasks.outbox.rows import LEASE, State, change, make, states
+from hybrid_tasks.celery import delivery
+from hybrid_tasks.celery.message import carrying
+from hybrid_tasks.outbox import inserts
+from hybrid_tasks.outbox.clock import After
+from hybrid_tasks.outbox.inserts import NewRow
+from hybrid_tasks.outbox.writer import OutboxWriter
+from hybrid_tasks.results.task_result import TaskResult
+from tests.hybrid_tasks.outbox.rows import LEASE, State, change, make, row_states
 from tests.processes import PATIENCE
 
 
@@ -25,7 +26,7 @@ def workers_writer(a_writer: OutboxWriter, monkeypatch: pytest.MonkeyPatch) -> O
 def delivered(workers_writer: OutboxWriter) -> TaskResult:
     """A task that the relay has sent and the broker has delivered."""
     result = make()
-    outbox_insert.insert([NewRow(result)])
+    inserts.insert([NewRow(result)])
     change(result.id, state=State.SENT, claimed_by="the relay", available_at=After(LEASE))
     return result
 
@@ -47,7 +48,7 @@ def test_an_attempt_that_cannot_be_made_is_left_to_the_relay(
     with pytest.raises(RuntimeError, match="nothing works"):
         run(delivered)
     assert workers_writer.flush(PATIENCE)
-    assert states() == {delivered.id: State.WAITING}
+    assert row_states() == {delivered.id: State.WAITING}
 
 
 def test_what_another_runs_stays_the_others(
@@ -57,4 +58,4 @@ def test_what_another_runs_stays_the_others(
     with pytest.raises(Ignore):
         run(delivered)
     assert workers_writer.flush(PATIENCE)
-    assert states() == {delivered.id: State.CLAIMED}
+    assert row_states() == {delivered.id: State.CLAIMED}

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from hybrid_tasks import interventions, outbox, outbox_insert, outbox_table, results
-from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.outbox import claims, inserts, table
+from hybrid_tasks.outbox.inserts import NewRow
+from hybrid_tasks.relay import interventions
+from hybrid_tasks.results import states
+from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox.rows import (
     ALL,
@@ -32,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 def tried(result: TaskResult) -> TaskResult:
     """Return the result after an attempt that failed."""
-    return results.to_retry(results.started(result, "worker"), ValueError("not yet"))
+    return states.to_retry(states.started(result, "worker"), ValueError("not yet"))
 
 
 def kept(task_id: str) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def kept(task_id: str) -> dict[str, Any]:
 
 def test_a_postponed_attempt_is_the_relays_when_its_time_has_come() -> None:
     result = add("me", task=tasks.succeed_at)
-    outbox.postpone(tried(result), "me", LEASE)
+    claims.postpone(tried(result), "me", LEASE)
     assert (row(result.id).state, row(result.id).claimed_by) == (State.WAITING, "")
     assert about(result.id, LEASE)
     assert kept(result.id)["errors"][0][0] == "builtins.ValueError"
@@ -49,8 +51,8 @@ def test_a_postponed_attempt_is_the_relays_when_its_time_has_come() -> None:
 
 def test_a_failure_is_noted_and_the_row_stays_held() -> None:
     result = add("me", task=tasks.succeed_at)
-    outbox.note_failure(tried(result), "me")
-    assert outbox.held_by("me") == {result.id}
+    claims.note_failure(tried(result), "me")
+    assert claims.held_by("me") == {result.id}
     assert kept(result.id)["errors"][0][0] == "builtins.ValueError"
     assert about(result.id, LEASE)
 
@@ -60,45 +62,45 @@ def test_what_is_lost_is_left_as_it_is(lose: InState) -> None:
     """Whoever hung so long that others took his row over must not spoil their work."""
     result = add("me", task=tasks.succeed_at)
     lose(result.id)
-    before = outbox_table.rows().values().get()
-    outbox.postpone(tried(result), "me", 0)
-    outbox.note_failure(tried(result), "me")
-    outbox.remove([result.id], "me")
-    outbox.release([result.id], "me")
-    assert outbox.bury(result.id, "{}", "me") is False
-    assert outbox_table.rows().values().get() == before
+    before = table.rows().values().get()
+    claims.postpone(tried(result), "me", 0)
+    claims.note_failure(tried(result), "me")
+    claims.remove([result.id], "me")
+    claims.release([result.id], "me")
+    assert claims.bury(result.id, "{}", "me") is False
+    assert table.rows().values().get() == before
 
 
 def test_what_has_ended_is_removed() -> None:
     ours, others = add("me"), add("you")
-    outbox.remove([ours.id, others.id, "unknown"], "me")
-    assert [found.pk for found in outbox_table.rows()] == [others.id]
+    claims.remove([ours.id, others.id, "unknown"], "me")
+    assert [found.pk for found in table.rows()] == [others.id]
 
 
 @pytest.mark.parametrize("state", [State.CLAIMED, State.SENT])
 def test_what_has_failed_for_good_is_kept(state: str) -> None:
     result = add("me")
     change(result.id, state=state)
-    failed = results.failed(result, ValueError("bad meat"))
-    assert outbox.bury(result.id, results.encode(failed), "me") is True
+    failed = states.failed(result, ValueError("bad meat"))
+    assert claims.bury(result.id, states.encode(failed), "me") is True
     found = row(result.id)
     assert (found.state, found.claimed_by) == (State.DEAD, "me")
     assert "bad meat" in found.errors[0][1]
-    assert not outbox_table.rows().due().exists()
-    assert outbox.bury(result.id, "{}", "me") is False
+    assert not table.rows().due().exists()
+    assert claims.bury(result.id, "{}", "me") is False
 
 
 def test_a_dead_letter_is_run_again_with_all_its_attempts() -> None:
     result = add("me", task=tasks.succeed_at)
-    failed = results.failed(results.started(result, "worker"), ValueError("bad meat"))
-    outbox.bury(result.id, results.encode(failed), "me")
+    failed = states.failed(states.started(result, "worker"), ValueError("bad meat"))
+    claims.bury(result.id, states.encode(failed), "me")
     change(result.id, attempts=3, sends=5)
     alive = add("me")
     assert interventions.revive([result.id, alive.id, "unknown"]) == 1
     found = row(result.id)
     assert (found.state, found.claimed_by, found.attempts, found.sends) == (State.WAITING, "", 0, 0)
     assert seconds_left(result.id) <= 0
-    again = results.decode(found.message)
+    again = states.decode(found.message)
     assert (again.status, again.attempts, again.started_at) == ("READY", 0, None)
     assert [error.exception_class for error in again.errors] == [ValueError]
     assert row(alive.id).state == State.CLAIMED
@@ -109,21 +111,21 @@ def test_only_what_waits_can_be_withdrawn(state: InState) -> None:
     result = add("me")
     state(result.id)
     there = state in (waits, is_scheduled)
-    assert outbox.withdraw(result.id) is there
-    assert outbox_table.rows().exists() is not there
-    assert outbox.withdraw(result.id) is False
+    assert claims.withdraw(result.id) is there
+    assert table.rows().exists() is not there
+    assert claims.withdraw(result.id) is False
 
 
 def test_discarding_asks_nobody() -> None:
     ids = [add("me").id, add().id]
     is_dead(ids[1])
-    assert outbox.discard([*ids, "unknown"]) == 2
-    assert not outbox_table.rows().exists()
+    assert claims.discard([*ids, "unknown"]) == 2
+    assert not table.rows().exists()
 
 
 def test_what_is_hastened_runs_at_once() -> None:
     result = make(run_after=timezone.now() + timedelta(seconds=LEASE))
-    outbox_insert.insert([NewRow(result, run_after=result.task.run_after)])
+    inserts.insert([NewRow(result, run_after=result.task.run_after)])
     claimed = add("me")
     assert interventions.hasten([result.id, claimed.id, "unknown"]) == 1
     assert seconds_left(result.id) <= 0

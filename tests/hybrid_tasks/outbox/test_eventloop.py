@@ -10,23 +10,24 @@ from django.tasks import TaskResultStatus
 from django.utils import timezone
 from pytest_django import Settings
 
-from hybrid_tasks import interventions, outbox_table
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.exceptions import TaskCancelled
-from hybrid_tasks.outbox_writer import writer
+from hybrid_tasks.outbox import table
+from hybrid_tasks.outbox.writer import writer
+from hybrid_tasks.relay import interventions
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.waiting import finished, refreshed_until, until
 from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
 from tests.hybrid_tasks.outbox.on_loop import QUICK, cancel, enqueue, read, running, settled, use
-from tests.hybrid_tasks.outbox.rows import State, about, expire, row, states
+from tests.hybrid_tasks.outbox.rows import State, about, expire, row, row_states
 
 pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
 
 
 async def test_the_row_is_there_until_the_task_has_succeeded() -> None:
     async with running() as result:
-        assert await read(states) == {result.id: State.CLAIMED}
+        assert await read(row_states) == {result.id: State.CLAIMED}
         assert (await read(row, result.id)).claimed_by == writer.holder
         assert (await read(row, result.id)).attempts == 1
         gates["gate"].set()
@@ -37,7 +38,7 @@ async def test_the_row_is_there_until_the_task_has_succeeded() -> None:
 
 async def test_sync_code_finds_its_row_committed() -> None:
     def enqueue() -> tuple[Any, dict[str, str]]:
-        return durable_tasks.wait_for.enqueue("gate"), states()
+        return durable_tasks.wait_for.enqueue("gate"), row_states()
 
     async with serve():
         result, there = await read(enqueue)
@@ -48,10 +49,10 @@ async def test_sync_code_finds_its_row_committed() -> None:
 
 
 def enqueue_in_transaction(*, regret: bool) -> Any:
-    with transaction.atomic(outbox_table.alias()):
+    with transaction.atomic(table.alias()):
         result = durable_tasks.count.enqueue()
-        assert states() == {result.id: State.CLAIMED}
-        transaction.set_rollback(regret, outbox_table.alias())
+        assert row_states() == {result.id: State.CLAIMED}
+        transaction.set_rollback(regret, table.alias())
     return result
 
 
@@ -92,7 +93,7 @@ async def test_a_failure_becomes_a_dead_letter(dead: list[dict[str, Any]]) -> No
     assert [(one["task_id"], one["task_result"].status) for one in told] == [
         (result.id, TaskResultStatus.FAILED)
     ]
-    assert told[0]["sender"] is outbox_table.model()
+    assert told[0]["sender"] is table.model()
 
 
 async def test_a_dead_letter_can_be_run_again(settings: Settings) -> None:
@@ -149,7 +150,7 @@ async def test_what_is_scheduled_can_be_cancelled() -> None:
     later = durable_tasks.count.using(run_after=timezone.now() + timedelta(hours=1))
     async with serve():
         result = await enqueue(later)
-        assert await read(states) == {result.id: State.WAITING}
+        assert await read(row_states) == {result.id: State.WAITING}
         assert await read(about, result.id, 3600)
         assert await cancel(result) is True
         assert await settled() == {}

@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from hybrid_tasks import outbox_insert, outbox_thread, outbox_writes
-from hybrid_tasks.database_clock import After
-from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.outbox_writer import OutboxWriter
-from tests.hybrid_tasks.outbox.rows import LEASE, State, change, make, row, states
+from hybrid_tasks.outbox import inserts, thread, writes
+from hybrid_tasks.outbox.clock import After
+from hybrid_tasks.outbox.inserts import NewRow
+from hybrid_tasks.outbox.writer import OutboxWriter
+from tests.hybrid_tasks.outbox.rows import LEASE, State, change, make, row, row_states
 from tests.hybrid_tasks.outbox.writers import Gate
 from tests.processes import PATIENCE, wait_until
 
@@ -37,10 +37,10 @@ def test_a_lease_is_renewed_in_time_whatever_the_thread_waits_for(
     a_writer: OutboxWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a worker, which claims rows itself while its writer sleeps."""
-    monkeypatch.setattr(outbox_thread, "IDLE_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr(thread, "IDLE_SECONDS", 10 * PATIENCE)
     put(a_writer, 10 * LEASE)
     result = make()
-    outbox_insert.insert([NewRow(result, holder=a_writer.holder, lease=SHORT)])
+    inserts.insert([NewRow(result, holder=a_writer.holder, lease=SHORT)])
     a_writer.hold(result.id, SHORT)
     wait_for_renewal(result.id)
 
@@ -116,7 +116,7 @@ def test_a_forked_child_begins_anew(
     if child == 0:
         try:
             # Not by the gate, whose lock the parent's thread may have held.
-            monkeypatch.setattr(outbox_thread, "perform", outbox_writes.perform)
+            monkeypatch.setattr(thread, "perform", writes.perform)
             a_writer.put(NewRow(result, holder=a_writer.holder, lease=LEASE), PATIENCE)
             a_writer.hold(result.id, LEASE)
             os._exit(0 if a_writer.flush(PATIENCE) else 1)
@@ -124,9 +124,9 @@ def test_a_forked_child_begins_anew(
             os._exit(2)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
-    assert states() == {held: State.CLAIMED, result.id: State.CLAIMED}
+    assert row_states() == {held: State.CLAIMED, result.id: State.CLAIMED}
     assert row(held).claimed_by == a_writer.holder
     assert row(result.id).claimed_by not in ("", a_writer.holder)
     gate.open()
     assert a_writer.flush(PATIENCE)
-    assert states() == {result.id: State.CLAIMED}
+    assert row_states() == {result.id: State.CLAIMED}

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import Settings
 
-from hybrid_tasks import publisher as publisher_module
 from hybrid_tasks.backends import celery as celery_backend
 from hybrid_tasks.backends.eventloop import serve
+from hybrid_tasks.celery import publisher as publisher_module
+from hybrid_tasks.celery.publisher import publisher
 from hybrid_tasks.exceptions import BrokerUnavailable
 from hybrid_tasks.execution import then_close
-from hybrid_tasks.publisher import publisher
 from hybrid_tasks.relay import Relayed, relay
-from hybrid_tasks.results import decode
+from hybrid_tasks.results.states import decode
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.by_celery import enqueue, settled, use
@@ -22,7 +22,7 @@ from tests.hybrid_tasks.outbox.rows import (
     State,
     add_many,
     row,
-    states,
+    row_states,
     states_apart,
 )
 from tests.hybrid_tasks.outbox.writers import locked_table
@@ -46,7 +46,7 @@ def away(settings: Settings, database: str, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.usefixtures("away")
 def test_an_ordinary_task_becomes_a_row() -> None:
     result = enqueue(tasks.echo, "a")
-    assert states() == {result.id: State.WAITING}
+    assert row_states() == {result.id: State.WAITING}
     kept = decode(row(result.id).message)
     assert (kept.args, kept.task.durable) == (["a"], True)  # type: ignore[attr-defined]
 

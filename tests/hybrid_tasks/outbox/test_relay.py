@@ -10,14 +10,15 @@ from celery import current_app
 from django.utils import timezone
 from pytest_django import Settings
 
-from hybrid_tasks import outbox, results
-from hybrid_tasks import publisher as publisher_module
-from hybrid_tasks import relay as relay_module
-from hybrid_tasks.celery_message import HEADER
+from hybrid_tasks.celery import publisher as publisher_module
+from hybrid_tasks.celery.message import HEADER
 from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.execution import then_close
+from hybrid_tasks.outbox import claims
 from hybrid_tasks.relay import Relayed, relay
-from hybrid_tasks.results import decode
+from hybrid_tasks.relay import relaying as relay_module
+from hybrid_tasks.results import states
+from hybrid_tasks.results.states import decode
 from hybrid_tasks.signals import task_dead
 from project.settings import next_redis_database
 from tests.hybrid_tasks import tasks
@@ -130,10 +131,10 @@ def test_a_message_holds_the_errors_of_earlier_attempts(queue: str) -> None:
     result = enqueue(tasks.succeed_at, 3, durable=True)
     assert settled() == {result.id: State.SENT}
     list(broker.messages(queue))
-    claimed = outbox.claim_delivered(result.id, "worker", LEASE)
+    claimed = claims.claim_delivered(result.id, "worker", LEASE)
     assert claimed is not None
-    tried = results.to_retry(results.started(result, "worker"), ValueError("not yet"))
-    outbox.postpone(tried, "worker", 0)
+    tried = states.to_retry(states.started(result, "worker"), ValueError("not yet"))
+    claims.postpone(tried, "worker", 0)
     assert relay() == Relayed(sent=1)
     (message,) = broker.messages(queue)
     sent = decode(message["headers"][HEADER])

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hybrid_tasks import outbox, outbox_table
-from hybrid_tasks.database_clock import After
 from hybrid_tasks.execution import then_close
+from hybrid_tasks.outbox import claims, table
+from hybrid_tasks.outbox.clock import After
 from tests.hybrid_tasks.outbox.rows import (
     ALL,
     DUE,
@@ -30,22 +30,22 @@ ROWS = 400
 
 def take(holder: str, limit: int = 100, *backends: str) -> list[str]:
     """Claim rows; return their ids in the order given."""
-    changes = outbox.claimed_by(holder, LEASE)
-    return [one.pk for one in outbox.take_due(holder, limit, backends or ["default"], changes)]
+    changes = claims.claimed_by(holder, LEASE)
+    return [one.pk for one in claims.take_due(holder, limit, backends or ["default"], changes)]
 
 
 @pytest.mark.parametrize("state", ALL)
 def test_only_what_is_due_is_taken(state: InState) -> None:
     result = add()
     state(result.id)
-    before = outbox_table.rows().values().get()
+    before = table.rows().values().get()
     if state in DUE:
         assert take("relay:1") == [result.id]
         assert (row(result.id).state, row(result.id).claimed_by) == (State.CLAIMED, "relay:1")
         assert about(result.id, LEASE)
     else:
         assert take("relay:1") == []
-        assert outbox_table.rows().values().get() == before
+        assert table.rows().values().get() == before
 
 
 def test_the_most_urgent_come_first() -> None:
@@ -58,7 +58,7 @@ def test_the_most_urgent_come_first() -> None:
 def test_who_has_waited_longest_comes_first_among_equals() -> None:
     waiting = add_many(3)
     for seconds, task_id in enumerate(waiting):
-        outbox_table.rows([task_id]).update(available_at=After(-10 * (seconds + 1)))
+        table.rows([task_id]).update(available_at=After(-10 * (seconds + 1)))
     assert [take(f"relay:{number}", 1) for number in range(3)] == [
         [task_id] for task_id in reversed(waiting)
     ]
@@ -91,7 +91,7 @@ def test_relays_at_once_never_win_the_same_row() -> None:
 
     def left() -> bool:
         """Whether rows are due: another relay may be about to take those that were found."""
-        return outbox_table.rows().due().exists()
+        return table.rows().due().exists()
 
     with ThreadPoolExecutor(RELAYS) as pool:
         won = list(pool.map(lambda name: then_close(lambda: relay(name)), range(RELAYS)))
@@ -109,7 +109,7 @@ def test_workers_at_once_never_claim_the_same_row() -> None:
 
     def work(name: int) -> list[str]:
         start.wait()
-        return [one for one in ids if outbox.claim_delivered(one, f"worker:{name}", LEASE)]
+        return [one for one in ids if claims.claim_delivered(one, f"worker:{name}", LEASE)]
 
     with ThreadPoolExecutor(RELAYS) as pool:
         won = list(pool.map(lambda name: then_close(lambda: work(name)), range(RELAYS)))

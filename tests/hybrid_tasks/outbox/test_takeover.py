@@ -10,14 +10,16 @@ from django.db import IntegrityError
 from django.tasks import TaskResultStatus
 from pytest_django import Settings
 
-from hybrid_tasks import outbox, outbox_insert, relay, results
 from hybrid_tasks.backends import eventloop
 from hybrid_tasks.backends.base import hybrid_backend
 from hybrid_tasks.backends.eventloop import serve
-from hybrid_tasks.database_clock import After
 from hybrid_tasks.exceptions import TaskInterrupted
-from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.outbox import claims, inserts
+from hybrid_tasks.outbox.clock import After
+from hybrid_tasks.outbox.inserts import NewRow
+from hybrid_tasks.relay import relaying
+from hybrid_tasks.results import states
+from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
@@ -31,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
 def leave(task: Any, attempts: int = 0) -> TaskResult:
     """Leave a row as a process does that dies."""
     result = make(task)
-    outbox_insert.insert([NewRow(result, holder="dead process", lease=LEASE)])
+    inserts.insert([NewRow(result, holder="dead process", lease=LEASE)])
     expire(result.id)
     change(result.id, attempts=attempts)
     return result
@@ -45,7 +47,7 @@ async def test_what_a_dead_process_left_is_adopted() -> None:
         assert (await finished(begun)).attempts == 2
         assert await settled() == {}
     assert set(runs) == {left.id, begun.id}
-    assert begun.worker_ids[0] == results.UNSEEN_WORKER
+    assert begun.worker_ids[0] == states.UNSEEN_WORKER
 
 
 async def test_what_has_no_attempt_left_is_a_dead_letter(dead: list[dict[str, Any]]) -> None:
@@ -101,7 +103,7 @@ async def test_what_is_adopted_by_a_process_that_stops_is_left_to_others(
 
     def adopt_late(*args: Any) -> list[TaskResult]:
         assert stopping.wait(PATIENCE)
-        return relay.adopt(*args)
+        return relaying.adopt(*args)
 
     monkeypatch.setattr(eventloop, "adopt", adopt_late)
     monkeypatch.setattr(eventloop, "adopt_until", adopt_noting)
@@ -121,7 +123,7 @@ async def test_what_cannot_be_started_is_left_to_others(
     def refuse(*_: object) -> None:
         raise IntegrityError("no attempt can be counted")
 
-    monkeypatch.setattr(outbox, "start_held", refuse)
+    monkeypatch.setattr(claims, "start_held", refuse)
     # Or this process could be the one that takes it over.
     monkeypatch.setattr(eventloop, "adopt", lambda *_: [])
     async with serve():

@@ -6,16 +6,18 @@ from functools import partial
 import pytest
 from django.db import IntegrityError
 
-from hybrid_tasks import outbox_insert, outbox_thread, outbox_writer, outbox_writes, results
-from hybrid_tasks.database_clock import After
 from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.execution import then_close
-from hybrid_tasks.outbox_insert import NewRow
-from hybrid_tasks.outbox_writer import OutboxWriter
-from hybrid_tasks.outbox_writes import Kind, Write
-from hybrid_tasks.task_result import TaskResult
+from hybrid_tasks.outbox import inserts, thread, writes
+from hybrid_tasks.outbox import writer as writer_room
+from hybrid_tasks.outbox.clock import After
+from hybrid_tasks.outbox.inserts import NewRow
+from hybrid_tasks.outbox.writer import OutboxWriter
+from hybrid_tasks.outbox.writes import Kind, Write
+from hybrid_tasks.results import states
+from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
-from tests.hybrid_tasks.outbox.rows import LEASE, State, about, change, make, row, states
+from tests.hybrid_tasks.outbox.rows import LEASE, State, about, change, make, row, row_states
 from tests.hybrid_tasks.outbox.rows import states_apart as rows_there
 from tests.hybrid_tasks.outbox.writers import Gate, locked_table
 from tests.hybrid_tasks.pauses import HeldPause
@@ -28,7 +30,7 @@ def new(writer: OutboxWriter, lease: float = LEASE) -> NewRow:
 
 def unwritable() -> NewRow:
     """A row that no database takes: JSON cannot hold it."""
-    return NewRow(results.advance(make(), metadata={"thing": object()}))
+    return NewRow(states.advance(make(), metadata={"thing": object()}))
 
 
 def put(writer: OutboxWriter, lease: float = LEASE) -> TaskResult:
@@ -55,8 +57,8 @@ async def test_the_row_is_there_when_the_caller_goes_on(a_writer: OutboxWriter) 
 
 def test_many_rows_of_one_caller(a_writer: OutboxWriter, gate: Gate) -> None:
     a_writer.put_all([new(a_writer) for _ in range(1200)], PATIENCE)
-    assert len(states()) == 1200
-    assert max(gate.sizes) <= outbox_thread.BATCH
+    assert len(row_states()) == 1200
+    assert max(gate.sizes) <= thread.BATCH
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["claimed", "for the relay"])
@@ -69,7 +71,7 @@ def test_who_gave_up_leaves_no_row(a_writer: OutboxWriter, held: bool) -> None:
                 a_writer.put(one, 0.2)
     kept = put(a_writer)
     assert a_writer.flush(PATIENCE)
-    assert states() == {kept.id: State.CLAIMED}
+    assert row_states() == {kept.id: State.CLAIMED}
 
 
 async def test_a_coroutine_that_gave_up_leaves_no_row(a_writer: OutboxWriter) -> None:
@@ -95,7 +97,7 @@ async def test_a_cancelled_caller_leaves_no_row(a_writer: OutboxWriter, gate: Ga
 def test_a_lost_answer_to_a_commit_changes_nothing(a_writer: OutboxWriter, gate: Gate) -> None:
     gate.answers_to_lose = 1
     result = put(a_writer)
-    assert states() == {result.id: State.CLAIMED}
+    assert row_states() == {result.id: State.CLAIMED}
     assert len(gate.sizes) == 2
 
 
@@ -104,14 +106,14 @@ def test_who_gave_up_while_the_answer_was_lost_leaves_no_row(
     a_writer: OutboxWriter, gate: Gate, held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pause = HeldPause()
-    monkeypatch.setattr(outbox_thread, "time", pause)
-    monkeypatch.setattr(outbox_writer, "wait", lambda *_: pause.begun.wait(PATIENCE))
+    monkeypatch.setattr(thread, "time", pause)
+    monkeypatch.setattr(writer_room, "wait", lambda *_: pause.begun.wait(PATIENCE))
     gate.answers_to_lose = 1
     with pytest.raises(OutboxUnavailable):
         a_writer.put(new(a_writer) if held else NewRow(make()), 0.3)
     pause.over.set()
     assert a_writer.flush(PATIENCE)
-    assert states() == {}
+    assert row_states() == {}
 
 
 async def test_one_bad_request_spares_its_neighbours(
@@ -135,14 +137,14 @@ def test_one_bad_row_of_a_caller_takes_the_others_along(a_writer: OutboxWriter) 
     with pytest.raises(TypeError):
         a_writer.put_all([new(a_writer), unwritable(), NewRow(make())], PATIENCE)
     assert a_writer.flush(PATIENCE)
-    assert states() == {}
+    assert row_states() == {}
 
 
 def test_a_refusal_is_told_as_one(a_writer: OutboxWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise IntegrityError("no such column")
 
-    monkeypatch.setattr(outbox_thread, "perform", refuse)
+    monkeypatch.setattr(thread, "perform", refuse)
     with pytest.raises(OutboxUnavailable, match="refused the task: no such column"):
         put(a_writer)
 
@@ -150,7 +152,7 @@ def test_a_refusal_is_told_as_one(a_writer: OutboxWriter, monkeypatch: pytest.Mo
 def test_too_many_requests_are_refused_at_once(
     a_writer: OutboxWriter, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_thread, "LIMIT", 2)
+    monkeypatch.setattr(thread, "LIMIT", 2)
     gate.close()
     a_writer.release("no task's id")
     gate.wait_for_knock()
@@ -158,7 +160,7 @@ def test_too_many_requests_are_refused_at_once(
         a_writer.put_all([new(a_writer) for _ in range(3)], PATIENCE)
     gate.open()
     assert a_writer.flush(PATIENCE)
-    assert states() == {}
+    assert row_states() == {}
 
 
 async def test_attempts_are_counted_by_those_who_hold_the_row(a_writer: OutboxWriter) -> None:
@@ -174,11 +176,9 @@ async def test_attempts_are_counted_by_those_who_hold_the_row(a_writer: OutboxWr
 def test_errors_are_kept_with_a_row_that_is_sent_with_them(a_writer: OutboxWriter) -> None:
     """Both may be asked for so quickly that they share a transaction."""
     result = put(a_writer)
-    failed = results.to_retry(results.started(result, "here"), ValueError("not yet"))
+    failed = states.to_retry(states.started(result, "here"), ValueError("not yet"))
     sent = Write(Kind.SENT, result.id, seconds=LEASE)
-    outbox_writes.perform(
-        [sent, Write(Kind.NOTE_FAILURE, result.id, result=failed)], a_writer.holder
-    )
+    writes.perform([sent, Write(Kind.NOTE_FAILURE, result.id, result=failed)], a_writer.holder)
     assert row(result.id).state == State.SENT
     assert len(row(result.id).errors) == 1
 
@@ -193,18 +193,18 @@ def test_what_has_ended_goes_in_few_commits(a_writer: OutboxWriter, gate: Gate) 
     gate.sizes.clear()
     gate.open()
     assert a_writer.flush(PATIENCE)
-    assert states() == {}
+    assert row_states() == {}
     assert len(gate.sizes) <= 2
 
 
 def test_rows_are_left_kept_and_buried(a_writer: OutboxWriter) -> None:
     released, postponed, dead = put(a_writer), put(a_writer), put(a_writer)
-    failed = results.failed(dead, ValueError("bad meat"))
+    failed = states.failed(dead, ValueError("bad meat"))
     a_writer.release(released.id)
-    a_writer.postpone(results.to_retry(postponed, ValueError("not yet")), LEASE)
+    a_writer.postpone(states.to_retry(postponed, ValueError("not yet")), LEASE)
     a_writer.bury(failed)
     assert a_writer.flush(PATIENCE)
-    assert states() == {released.id: "WAITING", postponed.id: "WAITING", dead.id: "DEAD"}
+    assert row_states() == {released.id: "WAITING", postponed.id: "WAITING", dead.id: "DEAD"}
     assert about(postponed.id, LEASE)
     assert len(row(postponed.id).errors) == len(row(dead.id).errors) == 1
 
@@ -221,7 +221,7 @@ def test_a_flush_has_its_limit(a_writer: OutboxWriter, gate: Gate) -> None:
 def delivered() -> str:
     """Return the id of a task that the broker has delivered."""
     result = make()
-    outbox_insert.insert([NewRow(result)])
+    inserts.insert([NewRow(result)])
     change(result.id, state=State.SENT, claimed_by="the relay", available_at=After(LEASE))
     return result.id
 
@@ -232,7 +232,7 @@ def test_what_is_delivered_is_claimed_once(a_writer: OutboxWriter) -> None:
     assert claimed is not None
     assert (claimed.pk, claimed.attempts, claimed.claimed_by) == (task_id, 1, a_writer.holder)
     assert a_writer.claim(task_id, LEASE, PATIENCE) is None
-    assert states() == {task_id: State.CLAIMED}
+    assert row_states() == {task_id: State.CLAIMED}
 
 
 def test_what_is_claimed_is_renewed(a_writer: OutboxWriter) -> None:
@@ -255,7 +255,7 @@ def test_who_gave_up_a_claim_has_made_no_attempt(
     task_id = delivered()
     gate.close()
     # Not before the database is asked: nothing would be claimed then.
-    monkeypatch.setattr(outbox_writer, "wait", lambda *_: gate.wait_for_knock())
+    monkeypatch.setattr(writer_room, "wait", lambda *_: gate.wait_for_knock())
     with pytest.raises(OutboxUnavailable):
         a_writer.claim(task_id, LEASE, 0.2)
     gate.open()

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 from django.db import OperationalError, connections, transaction
 
-from hybrid_tasks import outbox_table, outbox_writes
-from hybrid_tasks.outbox_writer import OutboxWriter
-from hybrid_tasks.outbox_writes import Write
+from hybrid_tasks.outbox import table, writes
+from hybrid_tasks.outbox.writer import OutboxWriter
+from hybrid_tasks.outbox.writes import Write
 from tests.processes import PATIENCE
 
 
@@ -56,11 +56,11 @@ class Gate:
         self._open = threading.Event()
         self._open.set()
 
-    def perform(self, writes: Sequence[Write], holder: str) -> None:
+    def perform(self, asked: Sequence[Write], holder: str) -> None:
         self._knocked.set()
         assert self._open.wait(PATIENCE)
-        self.sizes.append(len(writes))
-        outbox_writes.perform(writes, holder)
+        self.sizes.append(len(asked))
+        writes.perform(asked, holder)
         if self.answers_to_lose:
             self.answers_to_lose -= 1
             raise OperationalError("the answer to the commit was lost")
@@ -83,11 +83,11 @@ def locked_table() -> Iterator[None]:
     locked, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        alias = outbox_table.alias()
+        alias = table.alias()
         try:
             with transaction.atomic(alias), connections[alias].cursor() as cursor:
                 if connections[alias].vendor == "postgresql":
-                    cursor.execute(f"LOCK TABLE {outbox_table.model()._meta.db_table}")
+                    cursor.execute(f"LOCK TABLE {table.model()._meta.db_table}")
                 locked.set()
                 assert done.wait(PATIENCE)
         finally:

@@ -1,0 +1,120 @@
+"""What a person does with rows of the outbox, and what that means for the tasks' results."""
+
+import json
+import logging
+from collections.abc import Collection, Iterable
+from itertools import batched
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from hybrid_tasks import announcements
+from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
+from hybrid_tasks.exceptions import TaskCancelled
+from hybrid_tasks.grouping import grouped
+from hybrid_tasks.options import Options
+from hybrid_tasks.outbox import claims
+from hybrid_tasks.outbox.table import CLAIMED, DEAD, WAITING, alias, rows
+from hybrid_tasks.results import states
+from hybrid_tasks.results.task_result import TaskResult
+
+if TYPE_CHECKING:
+    from hybrid_tasks.models import OutboxTask
+
+logger = logging.getLogger("hybrid_tasks")
+
+BATCH = 100  # rows that one transaction changes: others wait for it meanwhile
+
+
+def retry(ids: Collection[str]) -> list[str]:
+    """Let the relay take dead letters, with all attempts again, and waiting tasks at once.
+
+    Returns the ids of those; what is claimed or sent is left alone. Raises DatabaseError.
+    """
+    return [task_id for batch in batched(ids, BATCH) for task_id in retry_batch(batch)]
+
+
+def retry_batch(ids: Collection[str]) -> list[str]:
+    with transaction.atomic(alias()):
+        states = (WAITING, DEAD)
+        found = list(rows(ids).filter(state__in=states).select_for_update())
+        dead = [row.pk for row in found if row.state == DEAD]
+        hasten([row.pk for row in found])
+        revive(dead)
+        # Before the commit: no worker can have stored anything newer yet.
+        revived = ((backend.store, result) for backend, result in decoded(rows(dead)))
+        for store, ready in grouped(revived).items():
+            store.try_save(ready)
+    return [row.pk for row in found]
+
+
+def revive(ids: Collection[str]) -> int:
+    """Let the relay run dead letters again, with all attempts; return how many there were."""
+    revived = 0
+    with transaction.atomic(alias()):
+        for row in rows(ids).dead():
+            content = row.content | {
+                "status": "READY",
+                "worker_ids": [],
+                "started_at": None,
+                "finished_at": None,
+            }
+            revived += (
+                rows([row.pk])
+                .dead()
+                .update(**claims.left_waiting(), attempts=0, sends=0, message=json.dumps(content))
+            )
+    return revived
+
+
+def hasten(ids: Collection[str]) -> int:
+    """Let the relay take rows that wait for a later time at once; return how many there were."""
+    with transaction.atomic(alias()):
+        scheduled = list(rows(ids).scheduled().select_for_update())
+        for row in scheduled:
+            content = row.content
+            content["task"]["run_after"] = None  # or the broker would wait for it
+            rows([row.pk]).update(available_at=Now(), message=json.dumps(content))
+    return len(scheduled)
+
+
+def discard(ids: Collection[str]) -> list[str]:
+    """Remove rows that no living process holds, so that their tasks never run (again).
+
+    Returns the ids of those. A task that had not failed fails with TaskCancelled. Raises
+    DatabaseError.
+    """
+    return [task_id for batch in batched(ids, BATCH) for task_id in discard_batch(batch)]
+
+
+def discard_batch(ids: Collection[str]) -> list[str]:
+    held = Q(state=CLAIMED, available_at__gt=Now())
+    with transaction.atomic(alias()):
+        found = list(rows(ids).exclude(held).select_for_update())
+        claims.discard([row.pk for row in found])
+    alive = [row for row in found if row.state != DEAD]
+    for backend, result in decoded(alive):
+        cancel(backend, states.failed(result, TaskCancelled("It was discarded by a person.")))
+    return [row.pk for row in found]
+
+
+def cancel(backend: HybridBackend[Options], ended: TaskResult) -> None:
+    try:
+        backend.store.save_cancelled(ended)
+    except Exception as error:  # noqa: BLE001 - the row is gone, that is what counts
+        logger.warning("Result %s cannot be stored: %r", ended.id, error)
+    announcements.failed.send(type(backend), ended)
+
+
+def decoded(found: "Iterable[OutboxTask]") -> Iterable[tuple[HybridBackend[Options], TaskResult]]:
+    """Yield the result of each row with its backend, where this code knows both."""
+    for row in found:
+        try:
+            result = states.decode(row.message)
+            backend = hybrid_backend(result.backend)
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is no result to tell of
+            logger.warning("Task id=%s path=%s is not known here: %r", row.pk, row.task_path, error)
+            continue
+        yield backend, result

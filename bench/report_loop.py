@@ -11,8 +11,8 @@ from django.core.mail import EmailMessage  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from meats.models import Customer  # noqa: E402
-from reports import pdf  # noqa: E402
-from reports.builder import Line, build  # noqa: E402
+from reports.document import pdf  # noqa: E402
+from reports.document.builder import Line, build  # noqa: E402
 from reports.periods import Period  # noqa: E402
 
 

@@ -100,9 +100,9 @@ def run(workers: int, directory: Path) -> tuple[float, float]:
     """Return customers a second, and the megabytes of the largest worker process."""
     from django.utils import timezone
 
-    from reports import runs
     from reports.models import ReportRun
     from reports.periods import Period
+    from reports.runs import control
 
     command = [str(BIN / "celery"), "-A", "project", "worker", "--queues", "default,heavy"]
     command += ["--concurrency", str(workers), "--loglevel", "WARNING"]
@@ -110,7 +110,7 @@ def run(workers: int, directory: Path) -> tuple[float, float]:
         worker.wait_for(" ready.")
         with peak_memory(worker.pid) as peak:
             began = time.perf_counter()
-            started = runs.start(Period.last_closed(timezone.now()))
+            started = control.start(Period.last_closed(timezone.now()))
             wait_until(
                 lambda: not ReportRun.objects.get(pk=started.pk).is_active,
                 "the run has ended",
@@ -165,11 +165,11 @@ def chunk_queries() -> int:
     from django.utils import timezone
 
     from hybrid_tasks.testing import capture_tasks
-    from reports import chunks, runs
     from reports.periods import Period
+    from reports.runs import chunks, control
 
     with capture_tasks():
-        started = runs.start(Period.last_closed(timezone.now()))
+        started = control.start(Period.last_closed(timezone.now()))
         chunk = started.chunks.order_by("pk")[0]
         with CaptureQueriesContext(connection) as queries:
             chunks.make_chunk(chunk, lambda _done, _size: None)

@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from hybrid_tasks.models import OutboxTask
 from meats.models import Customer, Order
-from reports.builder import NOTHING
-from reports.finishing import staff_addresses
+from reports.document.builder import NOTHING
+from reports.document.pdf import money
 from reports.models import Cleanup, CustomerReport, ReportRun
-from reports.pdf import money
+from reports.runs.finishing import staff_addresses
 
 WEEK = timedelta(days=7)
 

@@ -16,8 +16,8 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
 
 from meats.models import Customer
-from reports.mailer import link_signer
 from reports.models import CustomerReport, ReportRun
+from reports.runs.mailer import link_signer
 from reports.views import staff_page
 
 # What a browser may do with a PDF: show it, also in a frame of ours.

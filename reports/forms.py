@@ -3,7 +3,7 @@
 from django import forms
 
 from reports.periods import Period
-from reports.runs import PeriodRefused, check_period
+from reports.runs.control import PeriodRefused, check_period
 
 
 class StartForm(forms.Form):

@@ -9,11 +9,13 @@ from hybrid_tasks.execution import TaskContext
 from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import task
 from meats.backoffs import patient
-from reports import chunks, cleanup, digest, finishing, runs
-from reports.feeding import close_chunk
+from reports import digest
+from reports.cleanup import nightly
 from reports.models import ReportChunk, ReportRun
-from reports.overview import Unreconciled
 from reports.periods import Period
+from reports.runs import chunks, control, finishing
+from reports.runs.feeding import close_chunk
+from reports.runs.overview import Unreconciled
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ def finish_run(run_id: int) -> str:
 def send_customer_reports(period: str | None = None) -> str:
     """Start the run of a period such as 2026-10, or of the last month; return the period."""
     chosen = Period.parse(period) if period else Period.last_closed(timezone.now())
-    runs.start(chosen)
+    control.start(chosen)
     return str(chosen)
 
 
@@ -71,4 +73,4 @@ def send_staff_digest() -> int:
 @task(backend="celery", max_attempts=3, backoff=patient, timeout=1800, durable=True)
 def nightly_cleanup(dry_run: bool = False) -> dict[str, Any]:
     """Remove what is no longer needed; return how many of what."""
-    return cleanup.clean_up(dry_run=dry_run)
+    return nightly.clean_up(dry_run=dry_run)

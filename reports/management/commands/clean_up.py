@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from reports.cleanup import clean_up
+from reports.cleanup.nightly import clean_up
 
 
 class Command(BaseCommand):

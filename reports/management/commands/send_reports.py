@@ -9,12 +9,13 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from meats.models import Customer
-from reports import rows, runs
-from reports.feeding import abandoned
+from reports.document import rows
 from reports.models import CustomerReport, ReportRun
-from reports.overview import described
 from reports.periods import Period
-from reports.progress import Progress
+from reports.runs import control
+from reports.runs.feeding import abandoned
+from reports.runs.overview import described
+from reports.runs.progress import Progress
 
 POLL_SECONDS = 0.5
 
@@ -42,7 +43,7 @@ class Command(BaseCommand):
                 if options["period"]
                 else Period.last_closed(timezone.now())
             )
-            runs.check_period(period)
+            control.check_period(period)
             customer = self.find(options["customer"]) if options["customer"] else None
             if options["dry_run"]:
                 self.tell(period, customer)
@@ -75,7 +76,7 @@ class Command(BaseCommand):
         )
 
     def send_one(self, period: Period, customer: Customer, *, wait: bool) -> None:
-        report = runs.start_customer(period, customer)
+        report = control.start_customer(period, customer)
         while wait and report.state in (report.State.PENDING, report.State.SENDING):
             time.sleep(POLL_SECONDS)
             report.refresh_from_db()
@@ -83,7 +84,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{customer}: {report.get_state_display()}.{error}")
 
     def send_all(self, period: Period, *, wait: bool, quiet: bool) -> None:
-        run = runs.start(period)
+        run = control.start(period)
         if not wait:
             self.stdout.write(f"{run} are being made.")
             return

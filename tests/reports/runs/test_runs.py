@@ -23,11 +23,11 @@ from pytest_django import Settings
 
 from hybrid_tasks.testing import CapturedTasks, capture_tasks
 from meats.models import Order
-from reports import chunks, runs
-from reports.builder import Totals
+from reports.document.builder import Totals
 from reports.models import CustomerReport, ReportChunk, ReportRun
-from reports.overview import reconcile
 from reports.periods import Period
+from reports.runs import chunks, control
+from reports.runs.overview import reconcile
 from reports.tasks import send_chunk
 from tests.reports.orders import PERIOD, add_customer, add_customers, add_order
 
@@ -57,7 +57,7 @@ def staff() -> User:
 
 def send_all(tasks: CapturedTasks, period: Period = PERIOD) -> ReportRun:
     """Start a run and let its tasks run to their end; return it as it is then."""
-    run = runs.start(period)
+    run = control.start(period)
     tasks.run()
     run.refresh_from_db()
     return run
@@ -156,7 +156,7 @@ def test_one_bad_customer_stops_nobody_and_says_why(tasks: CapturedTasks) -> Non
     assert "costs 19.99, but its 2 items add up to 20.00" in report.error
 
     Order.objects.filter(pk=bad.pk).update(price=Decimal("20.00"))
-    assert runs.retry(run) == 1
+    assert control.retry(run) == 1
     tasks.run()
     run.refresh_from_db()
     assert (run.state, run.done, run.failed) == ("finished", 5, 0)
@@ -180,7 +180,7 @@ def test_a_sum_that_is_wrong_fails_the_run_for_all_to_see(
     tasks: CapturedTasks, staff: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_customers(2)
-    run = runs.start(PERIOD)
+    run = control.start(PERIOD)
     while len(tasks.enqueued) < 2:
         tasks.run()
     ReportRun.objects.update(state=ReportRun.State.RUNNING)
@@ -192,7 +192,7 @@ def test_a_sum_that_is_wrong_fails_the_run_for_all_to_see(
     assert [found.subject for found in mail.outbox if found.to == [staff.email]][-1].startswith(
         "FAILED"
     )
-    assert tasks.results[-1].errors[-1].exception_class_path == "reports.overview.Unreconciled"
+    assert tasks.results[-1].errors[-1].exception_class_path == "reports.runs.overview.Unreconciled"
 
 
 def test_it_reconciles(tasks: CapturedTasks) -> None:
@@ -203,7 +203,7 @@ def test_it_reconciles(tasks: CapturedTasks) -> None:
 
 def test_only_a_few_chunks_are_on_their_way_at_once(tasks: CapturedTasks) -> None:
     add_customers(20)
-    runs.start(PERIOD)
+    control.start(PERIOD)
     assert len(tasks.enqueued) == 2
     assert CustomerReport.objects.count() == 6
     tasks.run()
@@ -218,7 +218,7 @@ def test_a_chunk_takes_the_same_number_of_queries_whatever_the_number_of_custome
         period = Period.parse(month)
         for number in range(customers):
             add_order(add_customer(f"{month} {number}"), "ribs", period=period)
-        run = runs.start(period)
+        run = control.start(period)
         chunk = run.chunks.order_by("pk").first()
         assert chunk
         with CaptureQueriesContext(
@@ -255,7 +255,7 @@ def test_cut_off_before_a_mail_it_goes_on_there(
     tasks: CapturedTasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_customers(3)
-    run = runs.start(PERIOD)
+    run = control.start(PERIOD)
     chunk = run.chunks.get()
     with dying_at(monkeypatch, "make_ready", 2):
         chunks.make_chunk(chunk, lambda _done, _size: None)
@@ -268,7 +268,7 @@ def test_cut_off_while_mailing_without_an_archive_nobody_is_mailed_again(
     tasks: CapturedTasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_customers(3)
-    run = runs.start(PERIOD)
+    run = control.start(PERIOD)
     with dying_at(monkeypatch, "send", 2):
         chunks.make_chunk(run.chunks.get(), lambda _done, _size: None)
     tasks.run()
@@ -278,13 +278,13 @@ def test_cut_off_while_mailing_without_an_archive_nobody_is_mailed_again(
     unknown = CustomerReport.objects.get(state=State.UNKNOWN)
     assert "may or may not have arrived" in unknown.error
 
-    assert runs.retry(run) == 0  # retrying what failed does not decide this
-    assert runs.settle(unknown, arrived=False)
+    assert control.retry(run) == 0  # retrying what failed does not decide this
+    assert control.settle(unknown, arrived=False)
     tasks.run()
     run.refresh_from_db()
     assert (run.done, run.failed) == (3, 0)
     assert len(set(mailed())) == len(mailed()) == 3
-    assert not runs.settle(unknown, arrived=True)
+    assert not control.settle(unknown, arrived=True)
 
 
 def test_what_perhaps_arrived_can_count_as_mailed(tasks: CapturedTasks) -> None:
@@ -294,7 +294,7 @@ def test_what_perhaps_arrived_can_count_as_mailed(tasks: CapturedTasks) -> None:
     assert report
     CustomerReport.objects.filter(pk=report.pk).update(state=State.UNKNOWN)
     ReportRun.objects.update(done=1, failed=1)
-    assert runs.settle(report, arrived=True)
+    assert control.settle(report, arrived=True)
     run.refresh_from_db()
     assert (run.done, run.failed) == (2, 0)
     assert set(states().values()) == {State.SENT}
@@ -312,7 +312,7 @@ def test_the_archive_tells_whether_a_mail_was_accepted(
     (archive / "new").mkdir(parents=True)
     settings.MAIL_ARCHIVE = str(archive)
     add_customers(3)
-    run = runs.start(PERIOD)
+    run = control.start(PERIOD)
     with dying_at(monkeypatch, "send", 2):
         chunks.make_chunk(run.chunks.get(), lambda _done, _size: None)
     sending = CustomerReport.objects.get(state=State.SENDING)
@@ -336,11 +336,11 @@ def test_a_chunk_that_is_repeated_counts_once(tasks: CapturedTasks) -> None:
 
 def test_one_customer_only(tasks: CapturedTasks) -> None:
     customers = add_customers(4)
-    runs.start_customer(PERIOD, customers[2])
+    control.start_customer(PERIOD, customers[2])
     tasks.run()
     assert mailed() == [customers[2].email]
     assert ReportRun.objects.get().state == ReportRun.State.NEW
-    runs.start_customer(PERIOD, customers[2])
+    control.start_customer(PERIOD, customers[2])
     run = send_all(tasks)
     assert (run.total, run.done) == (4, 4)
     assert len(set(mailed())) == len(mailed()) == 4
@@ -348,16 +348,16 @@ def test_one_customer_only(tasks: CapturedTasks) -> None:
 
 def test_a_period_that_is_not_over_is_refused() -> None:
     this = Period.month_of(datetime.now(UTC).date())
-    with pytest.raises(runs.PeriodRefused, match="is not over"):
-        runs.start(this)
+    with pytest.raises(control.PeriodRefused, match="is not over"):
+        control.start(this)
     assert ReportRun.objects.count() == 0
 
 
 def test_a_period_that_nobody_remembers_is_refused(settings: Settings) -> None:
     settings.KEEP_REPORTS_DAYS = 62
     long_ago = Period.month_of((datetime.now(UTC) - timedelta(days=200)).date())
-    with pytest.raises(runs.PeriodRefused, match="too long ago"):
-        runs.start(long_ago)
+    with pytest.raises(control.PeriodRefused, match="too long ago"):
+        control.start(long_ago)
 
 
 def test_without_any_orders_a_run_is_finished_at_once(tasks: CapturedTasks) -> None:
@@ -368,7 +368,7 @@ def test_without_any_orders_a_run_is_finished_at_once(tasks: CapturedTasks) -> N
 def test_a_customer_who_orders_much_has_a_chunk_of_its_own(
     tasks: CapturedTasks, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reports.rows.ORDERS_AT_ONCE", 5)
+    monkeypatch.setattr("reports.document.rows.ORDERS_AT_ONCE", 5)
     settings.REPORT_CHUNK = 10
     customers = add_customers(3)
     for day in range(1, 9):

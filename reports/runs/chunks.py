@@ -15,12 +15,12 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
-from reports import pdf
-from reports.builder import Report, build
-from reports.mailer import Mailer, MailRefused, message_id, was_accepted, write_mail
+from reports.document import pdf
+from reports.document.builder import Report, build
+from reports.document.rows import Buyer, buyers
 from reports.models import CustomerReport, ReportChunk
 from reports.periods import Period
-from reports.rows import Buyer, buyers
+from reports.runs.mailer import Mailer, MailRefused, message_id, was_accepted, write_mail
 from reports.storage import report_storage
 
 logger = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from reports.builder import build
-from reports.rows import buyers
+from reports.document.builder import build
+from reports.document.rows import buyers
 from tests.reports.orders import PERIOD, add_customer, add_order
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from decimal import ROUND_CEILING, Decimal
 from reportlab.lib.colors import Color, HexColor
 from reportlab.pdfgen.canvas import Canvas
 
-from reports import fonts
+from reports.document import fonts
 
 # As objects: reportlab parses the text of a colour with Python's own parser, each time it is used.
 INK, MUTED, LINE = HexColor("#2b2320"), HexColor("#6d5f57"), HexColor("#e6dbd0")

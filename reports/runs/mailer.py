@@ -16,9 +16,9 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from meats.ordering import unsubscribe_signer
+from reports.document.pdf import money
+from reports.document.rows import Buyer
 from reports.models import CustomerReport
-from reports.pdf import money
-from reports.rows import Buyer
 
 SERVICE_GONE = 421  # the only answer that is about the connection and not about the mail
 CLOCKS_APART = timedelta(minutes=5)

@@ -10,10 +10,10 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from reports import pdf
+from reports.document import pdf
 from reports.models import CustomerReport, ReportRun
-from reports.overview import Unreconciled, overview, reconcile
 from reports.periods import Period
+from reports.runs.overview import Unreconciled, overview, reconcile
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What people and schedules do to runs: start, retry, decide. `reports.feeding` does the rest."""
+"""What people and schedules do to runs: start, retry, decide. `feeding` does the rest."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from meats.models import Customer
-from reports import rows
-from reports.feeding import feed, is_adding_up, locked, open_chunk, resume_abandoned
+from reports.document import rows
 from reports.models import CustomerReport, ReportRun
 from reports.periods import Period
+from reports.runs.feeding import feed, is_adding_up, locked, open_chunk, resume_abandoned
 
 
 class PeriodRefused(ValueError):

@@ -9,9 +9,9 @@ import pypdfium2
 import pytest
 from pypdf import PdfReader
 
-from reports import fonts, pdf
-from reports.builder import Line, Report, build
-from reports.pdf_chart import EMBER, grid_step
+from reports.document import fonts, pdf
+from reports.document.builder import Line, Report, build
+from reports.document.pdf_chart import EMBER, grid_step
 from reports.periods import Period
 
 PERIOD = Period.parse("2026-10")

@@ -7,10 +7,10 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from meats.models import Order, OrderItem
-from reports.builder import NOTHING, Report, Share, Totals
+from reports.document.builder import NOTHING, Report, Share, Totals
+from reports.document.rows import ordered, orders_in
 from reports.models import CustomerReport
 from reports.periods import Period
-from reports.rows import ordered, orders_in
 
 # Named in the overview; the others share one row.
 LISTED = 50

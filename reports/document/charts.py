@@ -9,8 +9,8 @@ from django.db.models import Count, Sum
 from django.db.models.functions import TruncMonth
 
 from meats.models import Order
-from reports.pdf import money
-from reports.pdf_chart import grid_step
+from reports.document.pdf import money
+from reports.document.pdf_chart import grid_step
 from reports.periods import Period, months_later
 
 WIDTH, HEIGHT = 480, 220

@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from hybrid_tasks.models import OutboxTask
-from reports import rows
+from reports.document import rows
 from reports.models import CustomerReport, ReportChunk, ReportRun
 from reports.periods import Period
 

@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from hybrid_tasks.models import OutboxTask
 from meats.models import Order
-from reports import cleanup
+from reports.cleanup import nightly
 from reports.models import Cleanup, CustomerReport, ReportRun, SentSlot
 from reports.periods import Period
 from tests.reports.orders import PERIOD, add_customer, add_order
@@ -34,10 +34,10 @@ def _folders(settings: Settings, tmp_path: Path) -> None:
 
 def clean_twice() -> dict[str, int]:
     """Clean up and return what was removed, having seen that a dry run counts the same."""
-    counted = cleanup.clean_up(dry_run=True)
-    removed = cleanup.clean_up()
+    counted = nightly.clean_up(dry_run=True)
+    removed = nightly.clean_up()
     assert counted == removed
-    again = cleanup.clean_up()
+    again = nightly.clean_up()
     assert set(again.values()) == {0}
     return {name: count for name, count in removed.items() if count}
 
@@ -59,7 +59,7 @@ def add_report(period: Period, file: str = "") -> CustomerReport:
 
 
 def test_more_sessions_than_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleanup, "BATCH", 3)
+    monkeypatch.setattr(nightly, "BATCH", 3)
     now = timezone.now()
     for number in range(8):
         Session.objects.create(session_key=f"old{number}", expire_date=now - DAY)
@@ -129,8 +129,8 @@ def test_old_dead_letters_slots_and_cleanups() -> None:
 
 def test_what_was_removed_is_kept() -> None:
     Session.objects.create(session_key="old", expire_date=timezone.now() - DAY)
-    cleanup.clean_up(dry_run=True)
-    cleanup.clean_up()
+    nightly.clean_up(dry_run=True)
+    nightly.clean_up()
     real, dry = Cleanup.objects.all()
     assert (dry.dry_run, dry.removed["expired_sessions"]) == (True, 1)
     assert (real.dry_run, real.removed["expired_sessions"]) == (False, 1)
@@ -141,9 +141,9 @@ def test_a_part_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> No
     def broken(_dry_run: bool) -> int:
         raise OSError("no such disk")
 
-    monkeypatch.setitem(cleanup.SWEEPS, "old_receipts", broken)
-    with pytest.raises(cleanup.CleanupIncomplete, match="old_receipts: OSError"):
-        cleanup.clean_up()
+    monkeypatch.setitem(nightly.SWEEPS, "old_receipts", broken)
+    with pytest.raises(nightly.CleanupIncomplete, match="old_receipts: OSError"):
+        nightly.clean_up()
     kept = Cleanup.objects.get()
     assert kept.removed["old_runs"] == 0
     assert len(kept.removed["errors"]) == 1

@@ -15,7 +15,7 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from hybrid_tasks.models import OutboxTask
-from reports import file_cleanup
+from reports.cleanup import files
 from reports.models import Cleanup, ReportRun, SentSlot
 from reports.periods import Period
 from reports.storage import report_storage
@@ -114,9 +114,9 @@ def days_ago(days: int) -> Any:
 
 SWEEPS: dict[str, Sweep] = {
     "expired_sessions": expired_sessions,
-    "old_receipts": file_cleanup.old_receipts,
-    "report_files_without_row": file_cleanup.files_without_row,
-    "reports_without_file": file_cleanup.rows_without_file,
+    "old_receipts": files.old_receipts,
+    "report_files_without_row": files.files_without_row,
+    "reports_without_file": files.rows_without_file,
     "old_runs": old_runs,
     "old_dead_letters": old_dead_letters,
     "old_cleanups": old_cleanups,

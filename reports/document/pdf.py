@@ -10,10 +10,10 @@ from reportlab.lib.colors import Color
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
-from reports import fonts
-from reports.builder import Report, Share, Totals
-from reports.pdf_chart import ASH, EMBER, INK, LINE, MUTED, draw_bars
-from reports.pdf_chart import HEIGHT as CHART_HEIGHT
+from reports.document import fonts
+from reports.document.builder import Report, Share, Totals
+from reports.document.pdf_chart import ASH, EMBER, INK, LINE, MUTED, draw_bars
+from reports.document.pdf_chart import HEIGHT as CHART_HEIGHT
 
 WIDTH, HEIGHT = A4
 MARGIN = 50.0

@@ -8,7 +8,7 @@ from operator import itemgetter
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 
 from meats.models import Order
-from reports.builder import Line, Totals
+from reports.document.builder import Line, Totals
 from reports.models import CustomerReport
 from reports.periods import Period
 

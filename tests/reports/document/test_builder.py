@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reports.builder import Line, Totals, UnsoundRows, build
+from reports.document.builder import Line, Totals, UnsoundRows, build
 from reports.periods import Period
 
 PERIOD = Period.parse("2026-10")

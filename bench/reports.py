@@ -103,6 +103,7 @@ def run(workers: int, directory: Path) -> tuple[float, float]:
     from reports.models import ReportRun
     from reports.periods import Period
     from reports.runs import control
+    from reports.tasks import feeder
 
     command = [str(BIN / "celery"), "-A", "project", "worker", "--queues", "default,heavy"]
     command += ["--concurrency", str(workers), "--loglevel", "WARNING"]
@@ -110,7 +111,7 @@ def run(workers: int, directory: Path) -> tuple[float, float]:
         worker.wait_for(" ready.")
         with peak_memory(worker.pid) as peak:
             began = time.perf_counter()
-            started = control.start(Period.last_closed(timezone.now()))
+            started = control.start(Period.last_closed(timezone.now()), feeder)
             wait_until(
                 lambda: not ReportRun.objects.get(pk=started.pk).is_active,
                 "the run has ended",
@@ -167,9 +168,10 @@ def chunk_queries() -> int:
     from hybrid_tasks.testing import capture_tasks
     from reports.periods import Period
     from reports.runs import chunks, control
+    from reports.tasks import feeder
 
     with capture_tasks():
-        started = control.start(Period.last_closed(timezone.now()))
+        started = control.start(Period.last_closed(timezone.now()), feeder)
         chunk = started.chunks.order_by("pk")[0]
         with CaptureQueriesContext(connection) as queries:
             chunks.make_chunk(chunk, lambda _done, _size: None)

@@ -14,7 +14,7 @@ from reports.cleanup import nightly
 from reports.models import ReportChunk, ReportRun
 from reports.periods import Period
 from reports.runs import chunks, control, finishing
-from reports.runs.feeding import close_chunk
+from reports.runs.feeding import Feeder
 from reports.runs.overview import Unreconciled
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def send_chunk(context: TaskContext, chunk_id: int) -> dict[str, int]:
         context.save_metadata()
 
     done, failed = chunks.make_chunk(chunk, tell)
-    close_chunk(chunk_id, done, failed)
+    feeder.close_chunk(chunk_id, done, failed)
     return {"done": done, "failed": failed}
 
 
@@ -56,11 +56,14 @@ def finish_run(run_id: int) -> str:
     return run.state
 
 
+feeder = Feeder(send_chunk, finish_run)
+
+
 @task(backend="celery", max_attempts=5, backoff=patient, timeout=900, durable=True)
 def send_customer_reports(period: str | None = None) -> str:
     """Start the run of a period such as 2026-10, or of the last month; return the period."""
     chosen = Period.parse(period) if period else Period.last_closed(timezone.now())
-    control.start(chosen)
+    control.start(chosen, feeder)
     return str(chosen)
 
 

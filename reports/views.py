@@ -22,7 +22,7 @@ from reports.periods import Period
 from reports.runs import control
 from reports.runs.feeding import abandoned
 from reports.runs.progress import Progress
-from reports.tasks import nightly_cleanup
+from reports.tasks import feeder, nightly_cleanup
 
 PER_PAGE = 50
 
@@ -73,7 +73,7 @@ def start(request: HttpRequest) -> HttpResponse:
     if existing and not form.cleaned_data["confirmed"]:
         again = StartForm(initial={"period": str(period), "confirmed": True})
         return show_index(request, again, repeated=existing)
-    control.start(period)
+    control.start(period, feeder)
     messages.success(request, f"The reports of {period.label} are being made.")
     return redirect("reports:run", str(period))
 
@@ -113,7 +113,7 @@ def run_progress(_request: HttpRequest, period: str) -> HttpResponse:
 def retry(request: HttpRequest, period: str) -> HttpResponse:
     """Make the failed reports of a run again."""
     run = get_object_or_404(ReportRun, period=period)
-    count = control.retry(run)
+    count = control.retry(run, feeder)
     messages.success(request, f"{count:,} failed reports are being made again.")
     return redirect("reports:run", period)
 
@@ -123,7 +123,7 @@ def settle(request: HttpRequest, pk: int) -> HttpResponse:
     """Say whether a mail arrived of which nobody knows."""
     report = get_object_or_404(CustomerReport.objects.select_related("run", "customer"), pk=pk)
     arrived = request.POST.get("arrived") == "yes"
-    if control.settle(report, arrived=arrived):
+    if control.settle(report, feeder, arrived=arrived):
         what = "counts as mailed" if arrived else "is being mailed again"
         messages.success(request, f"The report of {report.customer.email} {what}.")
     return redirect("reports:run", report.period)

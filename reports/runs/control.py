@@ -11,7 +11,7 @@ from meats.models import Customer
 from reports.document import rows
 from reports.models import CustomerReport, ReportRun
 from reports.periods import Period
-from reports.runs.feeding import feed, is_adding_up, locked, open_chunk, resume_abandoned
+from reports.runs.feeding import Feeder, is_adding_up, locked
 
 
 class PeriodRefused(ValueError):
@@ -32,7 +32,7 @@ def check_period(period: Period) -> None:
         )
 
 
-def start(period: Period) -> ReportRun:
+def start(period: Period, feeder: Feeder) -> ReportRun:
     """Start the run of a period, or let it go on; return it.
 
     What is made and mailed stays so. Starting it anew makes reports for customers who had none, and
@@ -46,8 +46,8 @@ def start(period: Period) -> ReportRun:
             run.total = rows.count_customers(period)
             run.cursor = 0
             set_going(run)
-            resume_abandoned(run)
-            feed(run)
+            feeder.resume_abandoned(run)
+            feeder.feed(run)
     return run
 
 
@@ -61,7 +61,7 @@ def set_going(run: ReportRun) -> None:
     run.save()
 
 
-def start_customer(period: Period, customer: Customer) -> CustomerReport:
+def start_customer(period: Period, customer: Customer, feeder: Feeder) -> CustomerReport:
     """Have the report of one customer made, unless it is there; return its row.
 
     Raises PeriodRefused, also for a customer without orders in the period.
@@ -78,11 +78,11 @@ def start_customer(period: Period, customer: Customer) -> CustomerReport:
         if is_new:
             run.total = rows.count_customers(period)
             run.save(update_fields=["total"])
-            open_chunk(run, [report.pk])
+            feeder.open_chunk(run, [report.pk])
     return report
 
 
-def retry(run: ReportRun, **chosen: Any) -> int:
+def retry(run: ReportRun, feeder: Feeder, **chosen: Any) -> int:
     """Make the reports again that failed, or of these the `chosen` ones; return how many."""
     chosen = chosen or {"state": CustomerReport.State.FAILED}
     with transaction.atomic():
@@ -95,18 +95,18 @@ def retry(run: ReportRun, **chosen: Any) -> int:
         if count:
             run.failed -= count
             set_going(run)
-            feed(run)
+            feeder.feed(run)
     return count
 
 
-def settle(report: CustomerReport, *, arrived: bool) -> bool:
+def settle(report: CustomerReport, feeder: Feeder, *, arrived: bool) -> bool:
     """Say of a mail that was perhaps sent that it arrived, or send it again.
 
     Returns whether that was still open.
     """
     state = CustomerReport.State
     if not arrived:
-        return bool(retry(report.run, pk=report.pk, state=state.UNKNOWN))
+        return bool(retry(report.run, feeder, pk=report.pk, state=state.UNKNOWN))
     with transaction.atomic():
         run = locked(report.run_id)
         changed = run.reports.filter(

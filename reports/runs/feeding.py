@@ -5,39 +5,83 @@ task are there together or not at all, and whoever repeats a step finds it done.
 are on their way at once, so that a long run fills neither the broker nor the outbox.
 """
 
+from dataclasses import dataclass
+
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from hybrid_tasks.models import OutboxTask
+from hybrid_tasks.tasks import Task
 from reports.document import rows
 from reports.models import CustomerReport, ReportChunk, ReportRun
 from reports.periods import Period
 
 
+@dataclass(frozen=True, slots=True)
+class Feeder:
+    """Gives what a run has to do to the two tasks that do it.
+
+    They are handed in, because their module imports this one.
+
+    Attributes:
+        send_chunk: its argument is the key of a chunk.
+        finish_run: its argument is the key of a run.
+    """
+
+    send_chunk: Task
+    finish_run: Task
+
+    def feed(self, run: ReportRun) -> None:
+        """Keep as many chunks on their way as there should be; after the last one, add up.
+
+        The caller holds the run's lock.
+        """
+        if run.state != ReportRun.State.RUNNING:
+            return
+        open_chunks = run.chunks.filter(finished=None).count()
+        while open_chunks < settings.REPORT_CHUNKS_AHEAD and (reports := next_reports(run)):
+            self.open_chunk(run, reports)
+            open_chunks += 1
+        if not open_chunks:
+            run.state = ReportRun.State.FINISHING
+            run.finisher_id = self.finish_run.enqueue(run.pk).id
+        run.save(update_fields=["cursor", "state", "finisher_id"])
+
+    def open_chunk(self, run: ReportRun, reports: list[int]) -> None:
+        """Give reports to a task of their own."""
+        chunk = ReportChunk.objects.create(run=run, size=len(reports))
+        CustomerReport.objects.filter(pk__in=reports).update(chunk=chunk)
+        self.send(chunk)
+
+    def send(self, chunk: ReportChunk) -> None:
+        chunk.task_id = self.send_chunk.enqueue(chunk.pk).id
+        chunk.save(update_fields=["task_id"])
+
+    def close_chunk(self, chunk_id: int, done: int, failed: int) -> None:
+        """Count what a chunk has achieved, once, and feed its run."""
+        with transaction.atomic():
+            run = locked(ReportChunk.objects.values_list("run", flat=True).get(pk=chunk_id))
+            closed = run.chunks.filter(pk=chunk_id, finished=None).update(
+                done=done, failed=failed, finished=timezone.now()
+            )
+            if closed:
+                ReportRun.objects.filter(pk=run.pk).update(
+                    done=F("done") + done, failed=F("failed") + failed
+                )
+            self.feed(run)
+
+    def resume_abandoned(self, run: ReportRun) -> None:
+        """Give the chunks that no task will finish new tasks, instead of their dead letters."""
+        for chunk in abandoned(run):
+            OutboxTask.objects.dead().filter(pk=chunk.task_id).delete()
+            self.send(chunk)
+
+
 def locked(run_id: int) -> ReportRun:
     """Return the run, whose row nobody else changes until the transaction ends."""
     return ReportRun.objects.select_for_update().get(pk=run_id)
-
-
-def feed(run: ReportRun) -> None:
-    """Keep as many chunks on their way as there should be; after the last one, add up.
-
-    The caller holds the run's lock.
-    """
-    from reports.tasks import finish_run  # it imports this module
-
-    if run.state != ReportRun.State.RUNNING:
-        return
-    open_chunks = run.chunks.filter(finished=None).count()
-    while open_chunks < settings.REPORT_CHUNKS_AHEAD and (reports := next_reports(run)):
-        open_chunk(run, reports)
-        open_chunks += 1
-    if not open_chunks:
-        run.state = ReportRun.State.FINISHING
-        run.finisher_id = finish_run.enqueue(run.pk).id
-    run.save(update_fields=["cursor", "state", "finisher_id"])
 
 
 def next_reports(run: ReportRun) -> list[int]:
@@ -59,34 +103,6 @@ def next_reports(run: ReportRun) -> list[int]:
     return [report.pk for report in made]
 
 
-def open_chunk(run: ReportRun, reports: list[int]) -> None:
-    """Give reports to a task of their own."""
-    chunk = ReportChunk.objects.create(run=run, size=len(reports))
-    CustomerReport.objects.filter(pk__in=reports).update(chunk=chunk)
-    send(chunk)
-
-
-def send(chunk: ReportChunk) -> None:
-    from reports.tasks import send_chunk  # as above
-
-    chunk.task_id = send_chunk.enqueue(chunk.pk).id
-    chunk.save(update_fields=["task_id"])
-
-
-def close_chunk(chunk_id: int, done: int, failed: int) -> None:
-    """Count what a chunk has achieved, once, and feed its run."""
-    with transaction.atomic():
-        run = locked(ReportChunk.objects.values_list("run", flat=True).get(pk=chunk_id))
-        closed = run.chunks.filter(pk=chunk_id, finished=None).update(
-            done=done, failed=failed, finished=timezone.now()
-        )
-        if closed:
-            ReportRun.objects.filter(pk=run.pk).update(
-                done=F("done") + done, failed=F("failed") + failed
-            )
-        feed(run)
-
-
 def abandoned(run: ReportRun) -> list[ReportChunk]:
     """Return the chunks that no task will finish: theirs ran out of attempts."""
     unfinished = list(run.chunks.filter(finished=None))
@@ -95,13 +111,6 @@ def abandoned(run: ReportRun) -> list[ReportChunk]:
     lost = [chunk.pk for chunk in unfinished if chunk.task_id not in alive]
     # Asked again: a chunk that was finished meanwhile has no task either.
     return list(run.chunks.filter(pk__in=lost, finished=None))
-
-
-def resume_abandoned(run: ReportRun) -> None:
-    """Give such chunks new tasks, instead of the dead letters that there are."""
-    for chunk in abandoned(run):
-        OutboxTask.objects.dead().filter(pk=chunk.task_id).delete()
-        send(chunk)
 
 
 def is_adding_up(run: ReportRun) -> bool:

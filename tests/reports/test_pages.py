@@ -23,6 +23,7 @@ from reports.periods import Period
 from reports.runs import control
 from reports.runs.mailer import link_signer
 from reports.runs.progress import Progress, in_words
+from reports.tasks import feeder
 from tests.reports.orders import PERIOD, add_customer, add_customers, add_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,7 +54,7 @@ def run(tasks: CapturedTasks) -> ReportRun:
     shutil.rmtree(storages["reports"].path(""), ignore_errors=True)
     customers = add_customers(3)
     Order.objects.filter(customer=customers[0]).update(price=1)
-    run = control.start(PERIOD)
+    run = control.start(PERIOD, feeder)
     tasks.run()
     run.refresh_from_db()
     return run
@@ -187,7 +188,7 @@ def test_reports_are_found_by_address(staff: Client, run: ReportRun) -> None:
 def test_names_are_escaped(staff: Client, tasks: CapturedTasks) -> None:
     evil = add_customer("<script>alert(1)</script>", email="evil@shop.example")
     add_order(evil, "ribs")
-    control.start(PERIOD)
+    control.start(PERIOD, feeder)
     tasks.run()
     page = staff.get(reverse("reports:customer", args=[evil.pk])).text
     assert "&lt;script&gt;" in page

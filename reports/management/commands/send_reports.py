@@ -16,6 +16,7 @@ from reports.runs import control
 from reports.runs.feeding import abandoned
 from reports.runs.overview import described
 from reports.runs.progress import Progress
+from reports.tasks import feeder
 
 POLL_SECONDS = 0.5
 
@@ -76,7 +77,7 @@ class Command(BaseCommand):
         )
 
     def send_one(self, period: Period, customer: Customer, *, wait: bool) -> None:
-        report = control.start_customer(period, customer)
+        report = control.start_customer(period, customer, feeder)
         while wait and report.state in (report.State.PENDING, report.State.SENDING):
             time.sleep(POLL_SECONDS)
             report.refresh_from_db()
@@ -84,7 +85,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{customer}: {report.get_state_display()}.{error}")
 
     def send_all(self, period: Period, *, wait: bool, quiet: bool) -> None:
-        run = control.start(period)
+        run = control.start(period, feeder)
         if not wait:
             self.stdout.write(f"{run} are being made.")
             return

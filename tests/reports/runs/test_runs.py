@@ -28,7 +28,7 @@ from reports.models import CustomerReport, ReportChunk, ReportRun
 from reports.periods import Period
 from reports.runs import chunks, control
 from reports.runs.overview import reconcile
-from reports.tasks import send_chunk
+from reports.tasks import feeder, send_chunk
 from tests.reports.orders import PERIOD, add_customer, add_customers, add_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,7 +57,7 @@ def staff() -> User:
 
 def send_all(tasks: CapturedTasks, period: Period = PERIOD) -> ReportRun:
     """Start a run and let its tasks run to their end; return it as it is then."""
-    run = control.start(period)
+    run = control.start(period, feeder)
     tasks.run()
     run.refresh_from_db()
     return run
@@ -156,7 +156,7 @@ def test_one_bad_customer_stops_nobody_and_says_why(tasks: CapturedTasks) -> Non
     assert "costs 19.99, but its 2 items add up to 20.00" in report.error
 
     Order.objects.filter(pk=bad.pk).update(price=Decimal("20.00"))
-    assert control.retry(run) == 1
+    assert control.retry(run, feeder) == 1
     tasks.run()
     run.refresh_from_db()
     assert (run.state, run.done, run.failed) == ("finished", 5, 0)
@@ -180,7 +180,7 @@ def test_a_sum_that_is_wrong_fails_the_run_for_all_to_see(
     tasks: CapturedTasks, staff: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_customers(2)
-    run = control.start(PERIOD)
+    run = control.start(PERIOD, feeder)
     while len(tasks.enqueued) < 2:
         tasks.run()
     ReportRun.objects.update(state=ReportRun.State.RUNNING)
@@ -203,7 +203,7 @@ def test_it_reconciles(tasks: CapturedTasks) -> None:
 
 def test_only_a_few_chunks_are_on_their_way_at_once(tasks: CapturedTasks) -> None:
     add_customers(20)
-    control.start(PERIOD)
+    control.start(PERIOD, feeder)
     assert len(tasks.enqueued) == 2
     assert CustomerReport.objects.count() == 6
     tasks.run()
@@ -218,7 +218,7 @@ def test_a_chunk_takes_the_same_number_of_queries_whatever_the_number_of_custome
         period = Period.parse(month)
         for number in range(customers):
             add_order(add_customer(f"{month} {number}"), "ribs", period=period)
-        run = control.start(period)
+        run = control.start(period, feeder)
         chunk = run.chunks.order_by("pk").first()
         assert chunk
         with CaptureQueriesContext(
@@ -255,7 +255,7 @@ def test_cut_off_before_a_mail_it_goes_on_there(
     tasks: CapturedTasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_customers(3)
-    run = control.start(PERIOD)
+    run = control.start(PERIOD, feeder)
     chunk = run.chunks.get()
     with dying_at(monkeypatch, "make_ready", 2):
         chunks.make_chunk(chunk, lambda _done, _size: None)
@@ -268,7 +268,7 @@ def test_cut_off_while_mailing_without_an_archive_nobody_is_mailed_again(
     tasks: CapturedTasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_customers(3)
-    run = control.start(PERIOD)
+    run = control.start(PERIOD, feeder)
     with dying_at(monkeypatch, "send", 2):
         chunks.make_chunk(run.chunks.get(), lambda _done, _size: None)
     tasks.run()
@@ -278,13 +278,13 @@ def test_cut_off_while_mailing_without_an_archive_nobody_is_mailed_again(
     unknown = CustomerReport.objects.get(state=State.UNKNOWN)
     assert "may or may not have arrived" in unknown.error
 
-    assert control.retry(run) == 0  # retrying what failed does not decide this
-    assert control.settle(unknown, arrived=False)
+    assert control.retry(run, feeder) == 0  # retrying what failed does not decide this
+    assert control.settle(unknown, feeder, arrived=False)
     tasks.run()
     run.refresh_from_db()
     assert (run.done, run.failed) == (3, 0)
     assert len(set(mailed())) == len(mailed()) == 3
-    assert not control.settle(unknown, arrived=True)
+    assert not control.settle(unknown, feeder, arrived=True)
 
 
 def test_what_perhaps_arrived_can_count_as_mailed(tasks: CapturedTasks) -> None:
@@ -294,7 +294,7 @@ def test_what_perhaps_arrived_can_count_as_mailed(tasks: CapturedTasks) -> None:
     assert report
     CustomerReport.objects.filter(pk=report.pk).update(state=State.UNKNOWN)
     ReportRun.objects.update(done=1, failed=1)
-    assert control.settle(report, arrived=True)
+    assert control.settle(report, feeder, arrived=True)
     run.refresh_from_db()
     assert (run.done, run.failed) == (2, 0)
     assert set(states().values()) == {State.SENT}
@@ -312,7 +312,7 @@ def test_the_archive_tells_whether_a_mail_was_accepted(
     (archive / "new").mkdir(parents=True)
     settings.MAIL_ARCHIVE = str(archive)
     add_customers(3)
-    run = control.start(PERIOD)
+    run = control.start(PERIOD, feeder)
     with dying_at(monkeypatch, "send", 2):
         chunks.make_chunk(run.chunks.get(), lambda _done, _size: None)
     sending = CustomerReport.objects.get(state=State.SENDING)
@@ -336,11 +336,11 @@ def test_a_chunk_that_is_repeated_counts_once(tasks: CapturedTasks) -> None:
 
 def test_one_customer_only(tasks: CapturedTasks) -> None:
     customers = add_customers(4)
-    control.start_customer(PERIOD, customers[2])
+    control.start_customer(PERIOD, customers[2], feeder)
     tasks.run()
     assert mailed() == [customers[2].email]
     assert ReportRun.objects.get().state == ReportRun.State.NEW
-    control.start_customer(PERIOD, customers[2])
+    control.start_customer(PERIOD, customers[2], feeder)
     run = send_all(tasks)
     assert (run.total, run.done) == (4, 4)
     assert len(set(mailed())) == len(mailed()) == 4
@@ -349,7 +349,7 @@ def test_one_customer_only(tasks: CapturedTasks) -> None:
 def test_a_period_that_is_not_over_is_refused() -> None:
     this = Period.month_of(datetime.now(UTC).date())
     with pytest.raises(control.PeriodRefused, match="is not over"):
-        control.start(this)
+        control.start(this, feeder)
     assert ReportRun.objects.count() == 0
 
 
@@ -357,7 +357,7 @@ def test_a_period_that_nobody_remembers_is_refused(settings: Settings) -> None:
     settings.KEEP_REPORTS_DAYS = 62
     long_ago = Period.month_of((datetime.now(UTC) - timedelta(days=200)).date())
     with pytest.raises(control.PeriodRefused, match="too long ago"):
-        control.start(long_ago)
+        control.start(long_ago, feeder)
 
 
 def test_without_any_orders_a_run_is_finished_at_once(tasks: CapturedTasks) -> None:

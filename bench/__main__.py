@@ -90,15 +90,15 @@ async def settle() -> None:
     from hybrid_tasks.results.recorder import recorder
 
     await until_idle()
-    while len(recorder):
+    while len(recorder()):
         await asyncio.sleep(0.001)
 
 
 async def until_idle() -> None:
-    from hybrid_tasks.backends.eventloop import _workers
+    from hybrid_tasks.backends.eventloop import workers
 
     await asyncio.sleep(0)
-    while any(worker.runner.running for worker in _workers.values()):
+    while any(worker.runner.running for worker in workers().values()):
         await asyncio.sleep(0.001)
 
 
@@ -148,7 +148,7 @@ async def memory(count: int) -> float:
 async def stored() -> None:
     from hybrid_tasks.results.recorder import recorder
 
-    while len(recorder):
+    while len(recorder()):
         await asyncio.sleep(0.001)
 
 

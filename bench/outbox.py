@@ -69,13 +69,13 @@ def measure() -> None:
 async def enqueue(count: int) -> float:
     """Return rows a second of concurrent `aenqueue` calls, of tasks that only wait."""
     from bench.tasks import durable_wait
-    from hybrid_tasks.backends.eventloop import _workers, serve
+    from hybrid_tasks.backends.eventloop import serve, workers
 
     async with serve():
         took = await concurrently(durable_wait, count)
-        runner = _workers["default"].runner
-        for job_id in list(runner._jobs):
-            runner.cancel(job_id)
+        runner = workers()["default"].runner
+        for job in runner.jobs():
+            runner.cancel(job.id)
         await until_empty()
     return count / took
 
@@ -103,12 +103,12 @@ async def concurrently(task: object, count: int) -> float:
 
 
 async def until_empty() -> None:
-    from hybrid_tasks.backends.eventloop import _workers
+    from hybrid_tasks.backends.eventloop import workers
     from hybrid_tasks.outbox.writer import writer
 
-    while any(worker.runner.running for worker in _workers.values()):
+    while any(worker.runner.running for worker in workers().values()):
         await asyncio.sleep(0.001)
-    while not writer.flush(0):
+    while not writer().flush(0):
         await asyncio.sleep(0.001)
 
 

@@ -16,6 +16,26 @@ for number, key in ipairs(KEYS) do
 end
 """
 
+# Writes what goes forward; returns the keys of what would not. A result tells its rank at its
+# beginning, whose order as text is that of the states; ends are written once.
+SET_FORWARD = """
+local function rank(text)
+    return string.match(string.sub(text, 1, 80), 'rank[\\\\":]+(%d+)') or ''
+end
+local refused = {}
+for number, key in ipairs(KEYS) do
+    local old = redis.call('GET', key)
+    local new = ARGV[number + 1]
+    local before, after = old and rank(old) or '', rank(new)
+    if after < before or (after == before and string.sub(before, -7) == '9999992') then
+        table.insert(refused, number)
+    else
+        redis.call('SET', key, new, 'EX', ARGV[1])
+    end
+end
+return refused
+"""
+
 # A server that hangs or refuses must hold up neither a worker's tasks nor the publisher, which
 # stores a result before it sends the task. One retry, at once, is for a connection grown stale.
 FAIL_FAST = {
@@ -63,3 +83,14 @@ class RedisCache(DjangoRedisCache):
             args=[seconds, *map(dumps, data.values())],
         )
         return []
+
+    def set_forward(self, data: dict[str, str], timeout: int) -> list[str]:
+        """Keep texts of results, but none over a later state; return the keys of those refused."""
+        keys = list(data)
+        client = self._cache.get_client(None, write=True)
+        dumps = self._cache._serializer.dumps  # type: ignore[attr-defined]
+        refused = client.register_script(SET_FORWARD)(
+            keys=[self.make_key(key) for key in keys],
+            args=[timeout, *map(dumps, data.values())],
+        )
+        return [keys[number - 1] for number in refused]

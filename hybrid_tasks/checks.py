@@ -5,18 +5,21 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.db import connections
 from django.tasks import task_backends
 from django.utils.module_loading import import_string
 
-from hybrid_tasks.backends.base import overflow_of
 from hybrid_tasks.backends.eventloop import EventLoopBackend
+from hybrid_tasks.finding import hybrid_backends, overflow_of
 from hybrid_tasks.lifespan import Lifespan
+from hybrid_tasks.outbox import table
+from hybrid_tasks.outbox.clock import SUPPORTED
 
 
 @checks.register
 def check_overflow(**_kwargs: Any) -> Iterable[checks.CheckMessage]:
     """Yield an error for each overflow that leads nowhere, in a circle or past a queue."""
-    backends = {backend.alias: backend for backend in task_backends.all()}
+    backends: dict[str, Any] = {backend.alias: backend for backend in task_backends.all()}
     for alias, backend in backends.items():
         target_alias = overflow_of(backend)
         if target_alias is None:
@@ -36,6 +39,32 @@ def check_overflow(**_kwargs: Any) -> Iterable[checks.CheckMessage]:
                 hint=f"Add them to QUEUES of TASKS[{target_alias!r}].",
                 id="hybrid_tasks.E006",
             )
+        elif backend.settings.result_cache != target.settings.result_cache:
+            yield checks.Error(
+                f"TASKS[{alias!r}]: option 'result_cache' is {backend.settings.result_cache!r}, but"
+                f" {target.settings.result_cache!r} for its overflow {target_alias!r}: a task that"
+                " is handed over could not be found any more.",
+                hint="Give both the same cache.",
+                id="hybrid_tasks.E009",
+            )
+
+
+@checks.register(checks.Tags.database)
+def check_database(databases: Any = None, **_kwargs: Any) -> Iterable[checks.CheckMessage]:
+    """Yield an error if the outbox is in a database whose clock and locks it was not built for."""
+    if not hybrid_backends():
+        return
+    alias = table.alias()
+    if databases is not None and alias not in databases:
+        return
+    vendor = connections[alias].vendor
+    if vendor not in SUPPORTED:
+        yield checks.Error(
+            f"The outbox is in the database {alias!r}, which is {vendor}: leases end by the clock"
+            f" of the database, and are written for {' and '.join(SUPPORTED)} only.",
+            hint="Route the model hybrid_tasks.OutboxTask to one of those (DATABASE_ROUTERS).",
+            id="hybrid_tasks.E020",
+        )
 
 
 @checks.register(deploy=True)

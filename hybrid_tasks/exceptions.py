@@ -36,3 +36,11 @@ class OutboxUnavailable(HybridTaskException):
 
 class TaskLost(HybridTaskException):
     """Another process has taken the task over: this attempt counts no more."""
+
+
+class ValueTooLarge(HybridTaskException, ValueError):
+    """The value takes more bytes than a backend's option `max_bytes` allows."""
+
+
+class MessageRefused(HybridTaskException):
+    """The broker's client does not send this message, whatever the broker does."""

@@ -7,10 +7,13 @@ import asyncio
 import contextvars
 import functools
 import logging
+import math
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+import signal
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from types import TracebackType
@@ -25,7 +28,9 @@ from hybrid_tasks.django_types import DjangoTaskContext
 from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted, TaskLost
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
-from hybrid_tasks.tasks import Task, extended
+from hybrid_tasks.results.values import LIMIT, normalised
+from hybrid_tasks.runtime import Runtime, current
+from hybrid_tasks.tasks import LONGEST_SECONDS, Task, extended
 
 logger = logging.getLogger("hybrid_tasks")
 
@@ -47,7 +52,11 @@ class TaskContext(DjangoTaskContext):  # type: ignore[misc]  # the stubs miss "f
     save: Callable[[], None]
 
     def save_metadata(self) -> None:
-        """Make the metadata as it is now readable by others. Raises TypeError if it is no JSON."""
+        """Make the metadata as it is now readable by others.
+
+        Raises TypeError if it is no JSON, ValueTooLarge if it is too long. After the end of the
+        attempt, such as in a thread that has outlived its timeout, it does nothing.
+        """
         self.save()
 
     async def asave_metadata(self) -> None:
@@ -59,13 +68,15 @@ class Attempt:
     """One attempt at a task, as a context manager around the call.
 
     Entering it marks the task as running; leaving it decides by what happened inside whether the
-    task succeeded, failed or is tried again. Only KeyboardInterrupt leaves it.
+    task succeeded, failed or is tried again. Whatever was raised inside is data, and does not
+    leave it; only the KeyboardInterrupt of a real signal does.
 
     Arguments:
         result: the task's result so far.
         worker_id: who makes this attempt.
         sender: of the signals, the class of the backend.
         save: makes a state readable by others.
+        limit: bytes that a value, or the metadata, may take as JSON.
 
     Attributes:
         result: the state after this attempt.
@@ -73,28 +84,43 @@ class Attempt:
         error: the exception that ended this attempt, if one did.
         stop: set from outside to TaskCancelled, TaskInterrupted or TaskLost before the call is
             cancelled.
+        timed_out: set from outside before the call is interrupted because its time is over.
+        thread: of a sync function that runs in the pool.
+        ended: whether the attempt is over.
     """
 
-    def __init__(self, result: TaskResult, *, worker_id: str, sender: type, save: Save) -> None:
+    def __init__(
+        self, result: TaskResult, *, worker_id: str, sender: type, save: Save, limit: int = LIMIT
+    ) -> None:
         self.result = result
         self.task: Task = extended(result.task)
         self.delay: float | None = None
         self.error: BaseException | None = None
         self.stop: type[TaskCancelled | TaskInterrupted | TaskLost] | None = None
+        self.timed_out = False
+        self.thread: Future[Any] | None = None
         self._worker_id = worker_id
         self._sender = sender
         self._save = save
+        self._limit = limit
         self._value: Any = None
+        self.ended = False
+        self._saving = threading.Lock()
         # The function's own copy: results that others hold must not change under them.
-        self._metadata = states.normalised(result.metadata) if self.task.takes_context else {}
+        self._metadata = self._normalised_metadata(result.metadata) if self._takes_context else {}
+
+    @property
+    def _takes_context(self) -> bool:
+        return self.task.takes_context
 
     @property
     def arguments(self) -> tuple[Any, ...]:
         """The positional arguments of the function, its context among them if it takes one."""
-        args = states.normalised(self.result.args) if self.result.args else ()
+        args = normalised(self.result.args, math.inf) if self.result.args else ()
         if self.task.takes_context:
+            own = states.advance(self.result)  # which the task may refresh
             context = TaskContext(
-                task_result=self.result, metadata=self._metadata, save=self._save_metadata
+                task_result=own, metadata=self._metadata, save=self._save_metadata
             )
             return (context, *args)
         return tuple(args)
@@ -102,24 +128,42 @@ class Attempt:
     @property
     def keywords(self) -> dict[str, Any]:
         """The function's keyword arguments: like the others a copy, which it may change."""
-        return states.normalised(self.result.kwargs) if self.result.kwargs else {}
+        return normalised(self.result.kwargs, math.inf) if self.result.kwargs else {}
 
     def returned(self, value: Any) -> None:
-        """Note what the function returned. Raises TypeError if that or the metadata is no JSON."""
-        self._value = states.normalised(value)
+        """Note what the function returned.
+
+        Raises TypeError if that or the metadata is no JSON, ValueTooLarge if it is too long.
+        """
+        self._value = normalised(value, self._limit, "The return value")
         if self.task.takes_context:
             self.result = self._with_metadata()
 
     def _save_metadata(self) -> None:
-        self.result = self._with_metadata()
-        self._save(self.result)
+        changed = self._normalised_metadata(self._metadata)
+        with self._saving:
+            if not self.ended:
+                self.result = states.advance(self.result, metadata=changed)
+                self._save(self.result)
 
     def _with_metadata(self) -> TaskResult:
-        return states.advance(self.result, metadata=states.normalised(self._metadata))
+        return states.advance(self.result, metadata=self._normalised_metadata(self._metadata))
+
+    def _normalised_metadata(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        copy: dict[str, Any] = normalised(metadata, self._limit, "The metadata")
+        return copy
 
     def __enter__(self) -> Self:
-        self.result = states.started(self.result, self._worker_id)
+        self.begin()
         self._save(self.result)
+        return self.announced()
+
+    def begin(self) -> None:
+        """Count the attempt."""
+        self.result = states.started(self.result, self._worker_id)
+
+    def announced(self) -> Self:
+        """Tell those who listen that the attempt begins."""
         announcements.started.send(self._sender, self.result)
         return self
 
@@ -129,21 +173,25 @@ class Attempt:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> bool:
-        if error is None:
-            self._end(states.succeeded(self.result, self._value))
-            return True
-        if isinstance(error, KeyboardInterrupt):
-            return False
+        with self._saving:
+            left_behind, self.ended = self.ended, True  # what its thread may still save counts not
         self.error = error
-        if self.stop is TaskCancelled:
-            self.fail(TaskCancelled())
-        elif self.stop is TaskInterrupted:
-            self.interrupt()
+        if left_behind:  # it ended when the process stopped; how, is told
+            pass
         elif self.stop is TaskLost:
             logger.warning("Task id=%s goes on elsewhere: stopped here", self.result.id)
+        elif self.stop is TaskCancelled:  # also if the function has swallowed that
+            self.fail(TaskCancelled())
+        elif error is None:
+            self._end(states.succeeded(self.result, self._value))
+        elif self.timed_out:
+            self._retry_or_fail(timed_out(self.task))
+        elif self.stop is TaskInterrupted or is_foreign(error):
+            self.stop = TaskInterrupted
+            self.interrupt()
         else:
             self._retry_or_fail(error)
-        return True
+        return not is_from_signal(error)
 
     def interrupt(self) -> None:
         """End an attempt that the process has no more time for."""
@@ -159,14 +207,17 @@ class Attempt:
         self._end(states.failed(self.result, error))
 
     def _retry_or_fail(self, error: BaseException) -> None:
-        if isinstance(error, Exception) and self.result.attempts < self.task.max_attempts:
+        # A CancelledError that nobody asked for is the function's own, like any other exception.
+        may_be_tried = isinstance(error, Exception | asyncio.CancelledError)
+        if may_be_tried and self.result.attempts < self.task.max_attempts:
             try:
-                self.delay = self.task.backoff(error, self.result)
-            except Exception as broken:  # noqa: BLE001 - a broken backoff fails the task, openly
+                self.delay = seconds_of(self.task.backoff(error, self.result))
+            except BaseException as broken:  # noqa: BLE001 - it fails the task, openly
                 error = broken
         if self.delay is None:
             self.fail(error)
         else:
+            self.error = error
             logger.warning(
                 "Task id=%s path=%s attempt %d of %d failed, next in %.1f s",
                 *(self.result.id, self.task.module_path),
@@ -187,7 +238,50 @@ class Attempt:
         finished.send(self._sender, result)
 
 
+def seconds_of(answer: Any) -> float | None:
+    """Return what a backoff has answered, if it is something to wait for.
+
+    Raises TypeError if it is neither None nor a finite number. More than a year is cut to that.
+    """
+    if answer is None:
+        return None
+    if isinstance(answer, Coroutine):
+        answer.close()
+    is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
+    if not is_number or (isinstance(answer, float) and not math.isfinite(answer)):
+        raise TypeError(
+            f"The backoff returned {answer!r}: it must return seconds as a finite number, or None."
+        )
+    return float(max(0, min(answer, LONGEST_SECONDS)))
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Return whether an attempt was ended by somebody who has nothing to do with its task.
+
+    A loop that ends by itself cancels all that runs on it, or closes it.
+    """
+    try:
+        runs = asyncio.current_task()
+    except RuntimeError:  # no loop: a coroutine that is being closed gets this
+        return isinstance(error, GeneratorExit)
+    return isinstance(error, asyncio.CancelledError) and runs is not None and runs.cancelling() > 0
+
+
+def is_from_signal(error: BaseException | None) -> bool:
+    """Return whether `error` may be a person's Ctrl-C, which the whole process has to hear.
+
+    Servers and workers have handlers of their own; there, only the task itself can have raised it.
+    """
+    return (
+        isinstance(error, KeyboardInterrupt)
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+
 def timed_out(task: Task) -> TimeoutError:
+    if task.timeout is None:
+        return TimeoutError(f"{task.module_path} took longer than its worker's time limit.")
     return TimeoutError(f"{task.module_path} took longer than its timeout of {task.timeout:g} s.")
 
 
@@ -197,11 +291,15 @@ def call(attempt: Attempt, timeout_signs: tuple[type[Exception], ...] = ()) -> N
     Whoever limits the thread's time does so by raising one of `timeout_signs` in it.
     """
     with attempt:
-        try:
-            value = attempt.task.func(*attempt.arguments, **attempt.keywords)
-        except timeout_signs as error:
-            raise timed_out(attempt.task) from error
-        attempt.returned(value)
+        run_function(attempt, timeout_signs)
+
+
+def run_function(attempt: Attempt, timeout_signs: tuple[type[Exception], ...] = ()) -> None:
+    try:
+        value = attempt.task.func(*attempt.arguments, **attempt.keywords)
+    except timeout_signs as error:
+        raise timed_out(attempt.task) from error
+    attempt.returned(value)
 
 
 async def acall(
@@ -211,19 +309,22 @@ async def acall(
 
     `own_thread` gives the attempt's thread for the ORM, an AttemptThread unless told otherwise.
     """
-    task = attempt.task
     with attempt:
-        async with (own_thread or AttemptThread)():
-            if is_async(task.func):
-                awaitable = task.func(*attempt.arguments, **attempt.keywords)
-            else:
-                awaitable = run_pooled(
-                    functools.partial(task.func, *attempt.arguments, **attempt.keywords)
-                )
-            if task.timeout is None:
-                attempt.returned(await awaitable)
-            else:
-                attempt.returned(await in_time(awaitable, task))
+        await run_async(attempt, own_thread)
+
+
+async def run_async(
+    attempt: Attempt, own_thread: Callable[[], AbstractAsyncContextManager[Any]] | None = None
+) -> None:
+    task = attempt.task
+    async with (own_thread or AttemptThread)():
+        if not is_async(task.func):
+            attempt.returned(await run_pooled(attempt))
+        elif task.timeout is None:
+            attempt.returned(await task.func(*attempt.arguments, **attempt.keywords))
+        else:
+            function = task.func(*attempt.arguments, **attempt.keywords)
+            attempt.returned(await in_time(function, task))
 
 
 async def in_time(awaitable: Any, task: Task) -> Any:
@@ -238,8 +339,15 @@ async def in_time(awaitable: Any, task: Task) -> Any:
         raise
 
 
-# For tasks whose function is sync, on the event loop: as many threads as Python's own default.
-_pool = ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 4), thread_name_prefix="hybrid-tasks")
+class Pool(ThreadPoolExecutor):
+    """The threads for tasks whose function is sync, on the event loop.
+
+    As many as Python's own default.
+    """
+
+    def __init__(self, _runtime: Runtime) -> None:
+        threads = min(32, (os.cpu_count() or 1) + 4)
+        super().__init__(threads, thread_name_prefix="hybrid-tasks")
 
 
 class AttemptThread(ThreadSensitiveContext):
@@ -258,11 +366,48 @@ class AttemptThread(ThreadSensitiveContext):
         await super().__aexit__(*exc_info)  # type: ignore[no-untyped-call]
 
 
-async def run_pooled(function: Callable[[], Any]) -> Any:
-    """Run a sync function in the pool that all tasks share, in a copy of this context."""
-    context = contextvars.copy_context()
+async def run_pooled(attempt: Attempt) -> Any:
+    """Run the sync function of an attempt in the pool that all tasks share.
+
+    Its time begins when a thread is free for it. A thread cannot be stopped: when the process
+    stops, an attempt that runs in one ends when the thread does.
+    """
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_pool, context.run, then_close, function)
+    task = attempt.task
+    began = loop.create_future()
+    function = functools.partial(task.func, *attempt.arguments, **attempt.keywords)
+
+    def begin() -> Any:
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits on it
+            loop.call_soon_threadsafe(settle_once, began)
+        return then_close(function)
+
+    context = contextvars.copy_context()
+    attempt.thread = thread = current().part(Pool).submit(context.run, begin)
+    ended = asyncio.wrap_future(thread)
+    try:
+        await asyncio.wait([began, ended], return_when=asyncio.FIRST_COMPLETED)
+        if task.timeout is None:
+            return await asyncio.shield(ended)
+        return await in_time(asyncio.shield(ended), task)
+    except asyncio.CancelledError:
+        if thread.cancel() or attempt.stop is not TaskInterrupted:
+            raise
+        return await asyncio.shield(ended)
+    finally:
+        if not ended.done():
+            ended.add_done_callback(forget_error)
+
+
+def settle_once(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def forget_error(future: asyncio.Future[Any]) -> None:
+    """Take note of what a thread raised that nobody waits for any more."""
+    if not future.cancelled():
+        future.exception()
 
 
 def then_close[T](function: Callable[[], T]) -> T:

@@ -7,6 +7,8 @@ from typing import Any, Self
 from django.core import checks
 from django.core.cache import InvalidCacheBackendError, caches
 
+from hybrid_tasks.results.values import LIMIT
+
 
 def at_least(least: float, *, whole: bool = True) -> dict[str, Any]:
     kind = "a whole number" if whole else "a number"
@@ -23,12 +25,15 @@ class Options:
         lease: seconds that a durable task belongs to the process that took it, or to the broker,
             until it is renewed; when that ends the relay sends it again.
         outbox_timeout: seconds that a caller waits for the database to take a durable task.
+        max_bytes: bytes that the arguments of a task, its return value or its metadata may take
+            as JSON.
     """
 
     result_cache: str = "default"
     result_ttl: int = field(default=86_400, metadata=at_least(1))
     lease: float = field(default=30.0, metadata=at_least(1, whole=False))
     outbox_timeout: float = field(default=5.0, metadata=at_least(0, whole=False))
+    max_bytes: int = field(default=LIMIT, metadata=at_least(1024))
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:

@@ -6,8 +6,9 @@ tasks can move to Django's own options when they exist.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from inspect import iscoroutinefunction
 from typing import Any, Self, overload
 
 from django.core.signals import setting_changed
@@ -23,6 +24,7 @@ type Backoff = Callable[[BaseException, Any], float | None]
 
 BACKOFF_BASE = 1.0  # seconds
 BACKOFF_CAP = 300.0  # seconds
+LONGEST_SECONDS = 366 * 86_400.0  # for which anything waits: beyond, clocks of timers overflow
 
 
 def exponential_backoff(_exception: BaseException, task_result: DjangoTaskResult) -> float:
@@ -40,7 +42,7 @@ class Task(DjangoTask):
     """A function that can be enqueued; see `task` for the arguments."""
 
     max_attempts: int = 1
-    backoff: Backoff = exponential_backoff
+    backoff: Backoff = field(default=exponential_backoff, hash=False)
     timeout: float | None = None
     durable: bool = False
     metadata: dict[str, Any] = field(default_factory=dict, hash=False)
@@ -56,10 +58,12 @@ class Task(DjangoTask):
             raise InvalidTask(
                 f"max_attempts is {self.max_attempts!r}: it must be a whole number from 1."
             )
-        if self.timeout is not None and not self.timeout > 0:
+        if self.timeout is not None and not is_duration(self.timeout):
             raise InvalidTask(f"timeout is {self.timeout!r}: it must be more than 0 seconds.")
         if not callable(self.backoff):
             raise InvalidTask(f"backoff is {self.backoff!r}: it must be a function.")
+        if iscoroutinefunction(self.backoff):
+            raise InvalidTask(f"backoff is {self.backoff!r}: it must be a sync function.")
         if not isinstance(self.metadata, dict):
             raise InvalidTask(f"metadata is {self.metadata!r}: it must be a dict.")
 
@@ -101,6 +105,26 @@ class Task(DjangoTask):
             "metadata": metadata,
         }
         return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+
+def is_duration(value: Any) -> bool:
+    """Return whether `value` is a finite number of seconds above 0."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 < value <= LONGEST_SECONDS
+    )
+
+
+def restored(task: Task, **changes: Any) -> Task:
+    """Return a copy with `changes`, without asking any backend whether it can run it.
+
+    What was accepted once stays readable, whatever the settings say today.
+    """
+    copy: Task = object.__new__(type(task))
+    for one in fields(task):
+        object.__setattr__(copy, one.name, changes.get(one.name, getattr(task, one.name)))
+    return copy
 
 
 @overload
@@ -189,17 +213,39 @@ def forget_backends(*, setting: str, **_kwargs: Any) -> None:
         _backends.clear()
 
 
-# Every task by its module path, as first defined, and who wants to know of them.
+# Every task by its module path, as first defined, every backoff of one, and who wants to know.
 _tasks: dict[str, Task] = {}
+_backoffs: dict[str, Backoff] = {}
 _observers: list[Callable[[Task], None]] = []
 
 
 def register(new: Task) -> None:
     """Make a task known under its module path, unless one is already (a copy from `using`)."""
+    if (path := path_of(new.backoff)) is not None:
+        _backoffs.setdefault(path, new.backoff)
     if new.module_path not in _tasks:
         _tasks[new.module_path] = new
         for observer in _observers:
             observer(new)
+
+
+def known_task(path: str) -> Task | None:
+    """Return the task that was defined under a module path."""
+    return _tasks.get(path)
+
+
+def known_backoff(path: str) -> Backoff | None:
+    """Return the backoff of that path which some task has."""
+    return _backoffs.get(path)
+
+
+def path_of(backoff: Backoff) -> str | None:
+    """Return the path that names a backoff in other processes, or None where nothing can."""
+    module = getattr(backoff, "__module__", None)
+    name = getattr(backoff, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or "<" in name:
+        return None
+    return f"{module}.{name}"
 
 
 def observe(observer: Callable[[Task], None]) -> None:

@@ -91,7 +91,8 @@ def read_changes(ids: set[str], texts: dict[str, str]) -> dict[str, TaskResult]:
     fresh = {}
     for task_id, text in found.items():
         if texts.get(task_id) != text:
-            with suppress(ImportError):  # a task of another version of the code
+            # A task, or a state, of another version of the code.
+            with suppress(ImportError, ValueError, TypeError, KeyError):
                 fresh[task_id] = decode(text)
                 texts[task_id] = text
     return fresh

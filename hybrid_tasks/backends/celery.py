@@ -5,45 +5,40 @@ import logging
 from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import partial
-from inspect import iscoroutinefunction
-from typing import Any
 
 from celery import Celery, current_app
 from django.core import checks
+from django.db import DatabaseError
 from django.utils.module_loading import import_string
-from kombu.messaging import Producer
 
 from hybrid_tasks import announcements
-from hybrid_tasks.backends.base import HybridBackend, in_thread
+from hybrid_tasks.backends import base
+from hybrid_tasks.backends.base import HybridBackend, then_close_if_threaded
 from hybrid_tasks.celery import registration
 from hybrid_tasks.celery.checks import check_celery_settings
-from hybrid_tasks.celery.message import carrying
-from hybrid_tasks.celery.publisher import Message, publisher
+from hybrid_tasks.celery.connecting import connected, drop, revoke
+from hybrid_tasks.celery.sending import UNSENT, Route
+from hybrid_tasks.django_types import DjangoTask
 from hybrid_tasks.exceptions import (
     BrokerUnavailable,
     OutboxUnavailable,
     TaskCancelled,
     TaskQueueFull,
 )
-from hybrid_tasks.execution import then_close
 from hybrid_tasks.options import CeleryOptions
 from hybrid_tasks.outbox import claims
 from hybrid_tasks.outbox.inserts import NewRow
 from hybrid_tasks.outbox.writer import writer
 from hybrid_tasks.results import states
+from hybrid_tasks.results.recorder import recorder
 from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.runtime import current
 from hybrid_tasks.tasks import extended
 
 logger = logging.getLogger("hybrid_tasks")
 
-REACHABLE_SECONDS = 2.0  # that a stopping process waits for a sign of the broker
 PUBLISH_SECONDS = 1.5  # that a caller waits at most before the outbox takes the task instead
 FALLBACK_SECONDS = 2.0  # that a caller then waits for the outbox
-ASYNC_GRACE = 5.0  # seconds after its timeout at which a coroutine that blocks is interrupted
-HARD_LIMIT_GRACE = 30.0  # seconds after its timeout at which a task that does not end is killed
-
-# Why a task is not with the broker in time.
-UNSENT = (TimeoutError, BrokerUnavailable, TaskQueueFull)
 
 
 class CeleryBackend(HybridBackend[CeleryOptions]):
@@ -52,60 +47,76 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
     options_class = CeleryOptions
     supports_accept = True
 
-    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+    def __init__(self, alias: str, params: dict[str, object]) -> None:
         super().__init__(alias, params)
         registration.register_all()
 
     @property
     def app(self) -> Celery:
-        app: Celery = import_string(self.settings.app) if self.settings.app else current_app
+        """The Celery application; not a proxy, which means another one in each thread."""
+        path = self.settings.app
+        app: Celery = import_string(path) if path else current_app._get_current_object()
         return app
+
+    @property
+    def route(self) -> Route:
+        """The way to its workers."""
+        return Route(self.app, self.store, type(self), self.settings.lease)
+
+    def validate_task(self, task: DjangoTask) -> None:
+        """See Django's. Raises InvalidTask for a task that no worker would know."""
+        super().validate_task(task)
+        registration.validate_registered(task)
+
+    # --- Sending ---------------------------------------------------------------------------------
 
     def dispatch(self, result: TaskResult) -> None:
         """Send the task; without the broker its row in the outbox does, and the relay sends it.
 
-        Raises BrokerUnavailable when neither could take it, TaskQueueFull for a durable one that
-        cannot wait here, whose row the caller leaves to the relay.
+        Raises BrokerUnavailable when neither could take it, MessageRefused for a message that no
+        broker would take, and TaskQueueFull for a durable one that cannot wait here, whose row the
+        caller leaves to the relay.
         """
         future = self._send(result)
-        if future is None:
-            return
-        try:
-            future.result(PUBLISH_SECONDS)
-        except UNSENT as error:
-            row = self._fallback(result, future, error)
+        if future is not None:
             try:
-                writer.put(row, FALLBACK_SECONDS)
-            except OutboxUnavailable:
-                raise BrokerUnavailable from error
+                current().result_of(future, PUBLISH_SECONDS)
+            except UNSENT as error:
+                row = self._fallback(result, future, error)
+                try:
+                    writer().put_row(row, FALLBACK_SECONDS)
+                except OutboxUnavailable:
+                    raise BrokerUnavailable from error
+                result = row.result
+        self.accepted(result)
 
     async def adispatch(self, result: TaskResult) -> None:
         """See dispatch(); the loop goes on meanwhile."""
         future = self._send(result)
-        if future is None:
-            return
-        try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                await asyncio.wrap_future(future)
-        except UNSENT as error:
-            row = self._fallback(result, future, error)
+        if future is not None:
             try:
-                await writer.aput(row, FALLBACK_SECONDS)
-            except OutboxUnavailable:
-                raise BrokerUnavailable from error
+                async with asyncio.timeout(PUBLISH_SECONDS):
+                    await asyncio.wrap_future(future)
+            except UNSENT as error:
+                row = self._fallback(result, future, error)
+                try:
+                    await writer().aput(row, FALLBACK_SECONDS)
+                except OutboxUnavailable:
+                    raise BrokerUnavailable from error
+                result = row.result
+        self.accepted(result)
 
     def _send(self, result: TaskResult) -> Future[None] | None:
         """Give a task to the publisher; return what tells that it was sent.
 
         A durable one needs no telling, as it has its row.
         """
-        announcements.enqueued.send(type(self), result)
         if extended(result.task).durable:
-            self._put(result)
+            self.route.put(result)
             return None
         future: Future[None] = Future()
         try:
-            self._put(result, future)
+            self.route.put(result, future)
         except TaskQueueFull as error:
             future.set_exception(error)
         return future
@@ -113,108 +124,107 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
     @staticmethod
     def _fallback(result: TaskResult, future: Future[None], error: Exception) -> NewRow:
         future.cancel()  # what is kept in the outbox must not be sent as well
-        logger.warning("Task id=%s goes to the outbox: %s", result.id, error)
-        return NewRow(states.as_durable(result))
+        logger.warning("Task id=%s goes to the outbox: %r", result.id, error)
+        return NewRow(states.as_durable(result), run_after=result.task.run_after)
+
+    # --- Taking over -----------------------------------------------------------------------------
 
     def accept(self, result: TaskResult) -> None:
         """Take over a task under its id; it is sent when the broker can. Raises TaskQueueFull."""
-        self._put(states.advance(result, backend=self.alias))
+        taken = self._taken(result)
+        self.route.put(taken)
+        recorder().record(self.store, taken)
 
     def reachable(self) -> bool:
         """Return whether the broker answers."""
         try:
-            with self.app.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=1, timeout=REACHABLE_SECONDS)
-        except Exception as error:  # noqa: BLE001 - each transport has errors of its own
-            logger.warning("The broker cannot be reached: %r", error)
+            drop(connected(self.app))
+        except BrokerUnavailable as error:
+            logger.warning("%s", error)
             return False
         return True
 
     def take_over(self, handed: list[TaskResult], seconds: float) -> list[TaskResult]:
-        """See the base class."""
-        refused = []
-        for result in handed:
-            try:
-                self.accept(result)
-            except TaskQueueFull:
-                refused.append(result)
-        publisher.flush(seconds)
-        return refused + [result for result in handed if publisher.peek(result.id)]
+        """See the base class. What has to wait for long waits in the outbox."""
+        taken = [self._taken(result) for result in handed]
+        return self.route.hand_on(taken, seconds, base.NEAR_SECONDS)
 
-    def forward(self, relayed: list[TaskResult], seconds: float) -> bool:
-        """See the base class."""
-        for result in relayed:
-            taken = states.advance(result, backend=self.alias)
-            message = self._message(taken)
-            message.marked = True
-            if not publisher.put(taken.id, message):
-                writer.release(taken.id)
-        return publisher.flush(seconds) and not publisher.away
+    def forward(self, relayed: list[TaskResult], seconds: float) -> set[str]:
+        """See the base class. The row of a message that is refused keeps its lease."""
+        taken = [self._taken(result) for result in relayed]
+        unsent = self.route.send(taken, seconds, marked=True)
+        for before, now in zip(relayed, taken, strict=True):
+            if before.backend != now.backend:
+                recorder().record(self.store, now)  # who looks it up must know where to cancel it
+        return set(unsent)
 
-    def _put(self, result: TaskResult, future: Future[None] | None = None) -> None:
-        """Give a message to the publisher. Raises TaskQueueFull."""
-        if not publisher.put(result.id, self._message(result, future)):
-            raise TaskQueueFull("The broker has been away for so long that no more can wait.")
+    def _taken(self, result: TaskResult) -> TaskResult:
+        return states.advance(result, backend=self.alias)
 
-    def _message(self, result: TaskResult, future: Future[None] | None = None) -> Message:
-        return Message(
-            self.app,
-            partial(self._publish, result),
-            result,
-            self.store,
-            future,
-            lease=self.settings.lease if extended(result.task).durable else None,
-        )
-
-    def _publish(self, result: TaskResult, producer: Producer) -> None:
-        task = extended(result.task)
-        limits = {}
-        if task.timeout is not None:
-            # A coroutine is timed by its loop; only one that blocks it has to be interrupted.
-            soft = task.timeout + (ASYNC_GRACE if iscoroutinefunction(task.func) else 0)
-            limits = {
-                "soft_time_limit": soft,
-                "time_limit": task.timeout + HARD_LIMIT_GRACE,
-            }
-        registration.celery_task(task).apply_async(
-            task_id=result.id,
-            queue=task.queue_name,
-            priority=broker_priority(task.priority, producer.connection),
-            eta=task.run_after,
-            producer=producer,
-            retry=False,
-            **carrying(result),
-            **limits,
-        )
+    # --- Looking up and cancelling ---------------------------------------------------------------
 
     def local_result(self, result_id: str) -> TaskResult | None:
-        message = publisher.peek(result_id)
-        if message is not None and not message.stored:
-            return message.result
-        return super().local_result(result_id)
+        """See the base class: also while a task waits here for its broker."""
+        found = super().local_result(result_id)
+        message = self.route.publisher.peek(result_id) if found is None else None
+        return message.result if message else found
 
     def cancel(self, result_id: str) -> bool:
         """Cancel a task; return whether it had not ended.
 
         One that waits never starts, and the process of one that runs is ended. Its result fails
-        with TaskCancelled. Raises TaskResultDoesNotExist, or what the broker raises.
+        with TaskCancelled. Raises TaskResultDoesNotExist, DatabaseError if the database is away for
+        a durable task, and what the cache raises if that is away for another.
         """
         result = self.get_result(result_id)
         if result.is_finished:
             return False
         ended = states.failed(result, TaskCancelled())
-        if message := publisher.peek(result_id):
-            message.stored = True  # what is stored next is newer
-        if extended(result.task).durable:
-            claims.discard([result_id])
-        self.store.save_cancelled(ended)  # first: a worker that did not hear the revoke looks it up
-        self.app.control.revoke(result_id, terminate=True)
+        durable = extended(result.task).durable
+        if not (self._end_durable(ended) if durable else self._end_ordinary(ended)):
+            return False
+        self.route.publisher.withdraw(result_id)
+        self._revoke(result_id)
         announcements.failed.send(type(self), ended)
         return True
 
+    def _end_durable(self, ended: TaskResult) -> bool:
+        """End a task whose row nobody has settled: it is the row that decides."""
+        if not claims.discard_alive(ended.id):
+            return False
+        try:
+            return self.store.end(ended)
+        except Exception as error:  # noqa: BLE001 - each cache has errors of its own
+            logger.warning("The end of task id=%s cannot be stored now: %r", ended.id, error)
+            recorder().record(self.store, ended)
+            return True
+
+    def _end_ordinary(self, ended: TaskResult) -> bool:
+        """End a task that has no row, or one only while the broker is away or its backoff runs."""
+        if not self.store.end(ended):
+            return False
+        try:
+            claims.discard_alive(ended.id)
+        except DatabaseError as error:
+            # When it is delivered, it is seen that the task has ended.
+            logger.warning("Task id=%s is cancelled, but may have a row: %r", ended.id, error)
+        return True
+
+    def _revoke(self, result_id: str) -> None:
+        """End the process that runs a task. What it still does counts no more."""
+        try:
+            revoke(self.app, result_id)
+        except Exception as error:  # noqa: BLE001 - each transport has errors of its own
+            logger.warning("Task id=%s is cancelled; workers do not hear: %r", result_id, error)
+
     async def acancel(self, result_id: str) -> bool:
         """See cancel()."""
-        return await in_thread(then_close, partial(self.cancel, result_id))
+        cancelled: bool = await current().in_thread(
+            then_close_if_threaded, partial(self.cancel, result_id)
+        )
+        return cancelled
+
+    # --- Checks ----------------------------------------------------------------------------------
 
     def check_settings(self) -> Iterable[checks.CheckMessage]:
         yield from super().check_settings()
@@ -228,13 +238,4 @@ class CeleryBackend(HybridBackend[CeleryOptions]):
                     id="hybrid_tasks.E004",
                 )
                 return
-        yield from check_celery_settings(self.alias, self.app)
-
-
-def broker_priority(priority: int, connection: Any) -> int:
-    """Return a broker's priority, 0 to 9, for Django's, -100 to 100, of which more is sooner.
-
-    Redis serves 0 first, AMQP 9.
-    """
-    tenth = round((priority + 100) * 9 / 200)
-    return 9 - tenth if connection.transport.driver_type == "redis" else tenth
+        yield from check_celery_settings(self.alias, self.app, self.queues)

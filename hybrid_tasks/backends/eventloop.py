@@ -2,21 +2,19 @@
 
 import asyncio
 import logging
-import os
-import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from functools import partial
+from typing import Any
 
 from django.tasks import task_backends
 
 from hybrid_tasks import announcements
-from hybrid_tasks.backends.base import HybridBackend, hybrid_backend, in_thread
+from hybrid_tasks.backends.base import HybridBackend, then_close_if_threaded
 from hybrid_tasks.exceptions import TaskCancelled, TaskQueueFull
-from hybrid_tasks.execution import then_close
 from hybrid_tasks.loop.private import PrivateLoop
 from hybrid_tasks.loop.runner import RunnerClosed, RunnerFull
-from hybrid_tasks.loop.worker import LoopWorker
+from hybrid_tasks.loop.worker import LoopWorker, Workers
 from hybrid_tasks.options import EventLoopOptions, Options
 from hybrid_tasks.outbox import claims
 from hybrid_tasks.outbox.writer import writer
@@ -24,17 +22,19 @@ from hybrid_tasks.relay.relaying import adopt, relay
 from hybrid_tasks.results import states
 from hybrid_tasks.results.recorder import recorder
 from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.runtime import current
 from hybrid_tasks.tasks import extended
 
 logger = logging.getLogger("hybrid_tasks")
 
-# The workers of this process by backend alias. Not in the backends, of which Django makes one for
-# each thread and request.
-_workers: dict[str, LoopWorker] = {}
 ADOPTED = 100  # rows taken over at once
+CANCEL_SECONDS = 10.0  # that a thread waits for the loop, which may be blocked or have ended
 ADOPT_SECONDS = 5.0  # that a stopping process waits for the rows which it is taking over
-_starting = threading.Lock()  # held by the thread that starts a private loop
-os.register_at_fork(after_in_child=_workers.clear)
+
+
+def workers() -> Workers:
+    """Return this process's workers by backend alias."""
+    return current().part(Workers)
 
 
 class EventLoopBackend(HybridBackend[EventLoopOptions]):
@@ -64,8 +64,7 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
             self._overflow(result, error)
             announcements.enqueued.send(type(self), result)
             return
-        recorder.record(self.store, result)
-        announcements.enqueued.send(type(self), result)
+        self.accepted(result)
         try:
             worker.submit(result)
         except RunnerClosed as error:  # in another thread, since it admitted the task
@@ -79,30 +78,44 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
 
     def _worker(self) -> LoopWorker:
         """Return this process's worker. Raises RunnerClosed if the overflow has to do instead."""
-        if worker := _workers.get(self.alias):
+        here = workers()
+        if worker := here.get(self.alias):
             return worker
         if self.settings.overflow is not None:
             raise RunnerClosed
-        with _starting:
-            if worker := _workers.get(self.alias):  # another thread was first
+        with here.starting:
+            if worker := here.get(self.alias):  # another thread was first
                 return worker
             worker = self.new_worker()
             PrivateLoop(worker).start()
-            _workers[self.alias] = worker
+            here[self.alias] = worker
             return worker
 
     def new_worker(self) -> LoopWorker:
-        return LoopWorker(self.settings, self.store, sender=type(self), successor=self.overflow)
+        return LoopWorker(
+            current(), self.settings, self.store, sender=type(self), successor=self.overflow
+        )
 
     def overflow(self) -> HybridBackend[Options] | None:
         """Return the backend that takes what this one cannot, if there is one."""
         alias = self.settings.overflow
-        return None if alias is None else hybrid_backend(alias)
+        if alias is None:
+            return None
+        taker: Any = task_backends[alias]
+        return taker  # type: ignore[no-any-return]
 
     def local_result(self, result_id: str) -> TaskResult | None:
-        worker = _workers.get(self.alias)
+        worker = workers().get(self.alias)
         held = worker.find(result_id) if worker else None
-        return held or super().local_result(result_id)
+        if held is not None:
+            return held
+        taker = self.overflow()
+        return super().local_result(result_id) if taker is None else taker.local_result(result_id)
+
+    def runs_here(self, result_id: str) -> bool:
+        worker = workers().get(self.alias)
+        held = worker.find(result_id) if worker else None
+        return held is not None and not extended(held.task).durable
 
     def cancel(self, result_id: str) -> bool:
         """Cancel a task; return whether it had not ended.
@@ -111,30 +124,33 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
         TaskCancelled when it has cleaned up. A task that another process runs on its loop cannot be
         reached from here: False. Raises TaskResultDoesNotExist.
         """
-        worker = _workers.get(self.alias)
-        if worker and worker.cancel(result_id).result():
+        worker = workers().get(self.alias)
+        if worker and current().result_of(worker.cancel(result_id), CANCEL_SECONDS):
             return True
         return self._cancel_elsewhere(self.get_result(result_id))
 
     async def acancel(self, result_id: str) -> bool:
         """See cancel()."""
-        worker = _workers.get(self.alias)
+        worker = workers().get(self.alias)
         if worker is not None:
             cancelled: bool = await asyncio.wrap_future(worker.cancel(result_id))
             if cancelled:
                 return True
         result = await self.aget_result(result_id)
-        return await in_thread(then_close, partial(self._cancel_elsewhere, result))
+        return await current().in_thread(
+            then_close_if_threaded, partial(self._cancel_elsewhere, result)
+        )
 
     def _cancel_elsewhere(self, result: TaskResult) -> bool:
         if result.is_finished:
             return False
         if result.backend != self.alias:
-            return hybrid_backend(result.backend).cancel(result.id)
+            other: Any = task_backends[result.backend]
+            return bool(other.cancel(result.id))
         if not extended(result.task).durable or not claims.withdraw(result.id):
             return False
         ended = states.failed(result, TaskCancelled())
-        self.store.save_cancelled(ended)
+        recorder().record(self.store, ended)
         announcements.failed.send(type(self), ended)
         return True
 
@@ -158,7 +174,7 @@ async def relaying() -> AsyncIterator[None]:
 
     async def relay_once() -> None:
         try:
-            await in_thread(then_close, relay)
+            await current().in_thread(then_close_if_threaded, relay)
         except Exception as error:  # noqa: BLE001 - the server must start whatever is away
             logger.warning("Nothing was relayed at the start: %s", error)
 
@@ -174,14 +190,15 @@ async def serve_one(backend: EventLoopBackend) -> AsyncIterator[None]:
     """Run the tasks of one backend; drain them at the end."""
     worker = backend.new_worker()
     worker.open()
-    _workers[backend.alias] = worker
+    here = workers()
+    here[backend.alias] = worker
     try:
         async with adopting(backend, worker) if backend.keeps_its_own else nullcontext():
             yield
     finally:
         await worker.close()
-        if _workers.get(backend.alias) is worker:
-            del _workers[backend.alias]
+        if here.get(backend.alias) is worker:
+            del here[backend.alias]
 
 
 @asynccontextmanager
@@ -199,14 +216,29 @@ async def adopting(backend: EventLoopBackend, worker: LoopWorker) -> AsyncIterat
 
 async def adopt_until(stop: asyncio.Event, backend: EventLoopBackend, worker: LoopWorker) -> None:
     while not stop.is_set():
-        try:
-            room = min(ADOPTED, worker.runner.places)
-            for result in await in_thread(then_close, partial(adopt, backend, room)):
-                if stop.is_set():  # it would lose an attempt here
-                    writer.release(result.id)
-                else:
-                    worker.submit(result)
-        except Exception as error:  # noqa: BLE001 - tried again, whatever is away
-            logger.warning("Nothing was adopted from the outbox: %s", error)
+        await adopt_once(stop, backend, worker)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), backend.settings.lease / 3)
+
+
+async def adopt_once(stop: asyncio.Event, backend: EventLoopBackend, worker: LoopWorker) -> None:
+    """Take over what there is room for; what cannot be taken is given back, each by itself."""
+    try:
+        room = min(ADOPTED, worker.runner.places)
+        adopted = await current().in_thread(then_close_if_threaded, partial(adopt, backend, room))
+    except Exception as error:  # noqa: BLE001 - tried again, whatever is away
+        logger.warning("Nothing was adopted from the outbox: %r", error)
+        return
+    for result in adopted:
+        if stop.is_set():  # it would lose an attempt here
+            writer().release(result.id)
+        else:
+            submit_adopted(worker, result)
+
+
+def submit_adopted(worker: LoopWorker, result: TaskResult) -> None:
+    try:
+        worker.submit(result)
+    except Exception as error:  # noqa: BLE001 - the row must not stay with nobody
+        logger.warning("Task id=%s is left to the relay: %r", result.id, error)
+        writer().release(result.id)

@@ -1,14 +1,42 @@
 """Checks of the Celery application that a backend sends to."""
 
+import warnings
 from collections.abc import Iterable
+from typing import Any
 
 from celery import Celery
 from django.core import checks
 
+JSON_NAMES = {"json", "application/json"}
+FALLBACK = "default"  # the name of the application that Celery makes where a project has none
 
-def check_celery_settings(alias: str, app: Celery) -> Iterable[checks.CheckMessage]:
-    """Yield what in the settings of `app` breaks a promise."""
+
+def check_celery_settings(
+    alias: str, app: Celery, queues: Iterable[str] = ()
+) -> Iterable[checks.CheckMessage]:
+    """Yield what in the settings of `app` breaks a promise to a backend with these `queues`."""
+    if is_fallback(app):
+        yield checks.Error(
+            f"TASKS[{alias!r}] finds no Celery application: messages would go to amqp://localhost.",
+            hint="Import the project's application in its __init__.py, or name it by option 'app'.",
+            id="hybrid_tasks.E013",
+        )
+        return
     where = f"TASKS[{alias!r}] sends to the Celery application {app.main!r}"
+    yield from check_policies(where, app)
+    yield from check_transport(where, app)
+    yield from check_queues(where, app, queues)
+
+
+def is_fallback(app: Celery) -> bool:
+    """Return whether `app` is the one that Celery makes itself, and nobody has told it a broker."""
+    if app.main != FALLBACK or app.set_as_current:
+        return False
+    with warnings.catch_warnings(action="ignore"):  # that it is not configured
+        return not app.conf.broker_write_url
+
+
+def check_policies(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
     if app.conf.task_always_eager:
         yield checks.Error(
             f"{where}, whose task_always_eager runs tasks in the caller.",
@@ -21,7 +49,7 @@ def check_celery_settings(alias: str, app: Celery) -> Iterable[checks.CheckMessa
             hint="Remove it: tasks with attempts left are tried again without it.",
             id="hybrid_tasks.E011",
         )
-    if "json" not in app.conf.accept_content:
+    if JSON_NAMES.isdisjoint(app.conf.accept_content or ()):
         yield checks.Error(
             f"{where}, which does not accept JSON.",
             hint="Set accept_content = ['json'].",
@@ -33,11 +61,53 @@ def check_celery_settings(alias: str, app: Celery) -> Iterable[checks.CheckMessa
             hint="Remove it: max_attempts decides for each of our tasks.",
             id="hybrid_tasks.W010",
         )
-    transport = app.conf.broker_transport_options or {}
-    if "socket_timeout" not in transport and (app.conf.broker_url or "").startswith("redis"):
+
+
+def check_transport(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
+    options: dict[str, Any] = app.conf.broker_transport_options or {}
+    driver = driver_of(app)
+    if driver == "redis" and "socket_timeout" not in options:
         yield checks.Warning(
             f"{where}, which waits without limit for a broker that hangs.",
             hint="Set broker_transport_options = {'max_retries': 0, 'socket_timeout': 1,"
             " 'socket_connect_timeout': 1}.",
             id="hybrid_tasks.W011",
+        )
+    quorum = app.conf.task_default_queue_type == "quorum"  # has two priorities without being told
+    if driver == "amqp" and not app.conf.task_queue_max_priority and not quorum:
+        yield checks.Warning(
+            f"{where}, whose queues know no priorities: RabbitMQ needs to be told when a queue is"
+            " made.",
+            hint="Set task_queue_max_priority = 9; existing queues have to be made anew.",
+            id="hybrid_tasks.W013",
+        )
+    if driver == "redis" and app.conf.task_default_priority is None:
+        yield checks.Warning(
+            f"{where}, which serves Celery's own tasks before ours: without a priority they have 0,"
+            " which comes first on Redis.",
+            hint="Set task_default_priority = 5, which is that of our tasks.",
+            id="hybrid_tasks.W014",
+        )
+
+
+def driver_of(app: Celery) -> str:
+    """Return the kind of the broker; "" if its URL is not understood."""
+    try:
+        driver: str = app.connection_for_write().transport.driver_type
+    except Exception:  # noqa: BLE001 - of a wrong URL: Celery itself tells when it is used
+        return ""
+    return driver
+
+
+def check_queues(where: str, app: Celery, queues: Iterable[str]) -> Iterable[checks.CheckMessage]:
+    """Yield a warning for queues that a worker does not serve unless it is told to."""
+    served = set(app.amqp.queues) if app.conf.task_queues else {app.conf.task_default_queue}
+    if unserved := sorted(set(queues) - served):
+        named = ",".join(sorted(set(queues)))
+        yield checks.Warning(
+            f"{where}, whose workers do not serve {', '.join(map(repr, unserved))} by themselves:"
+            " what is sent there would wait for ever.",
+            hint=f"Name them in task_queues (or set task_default_queue, if there is one only);"
+            f" or start the workers with -Q {named} and silence this check.",
+            id="hybrid_tasks.W012",
         )

@@ -1,24 +1,25 @@
-"""Sends tasks to the broker from one thread, so that no loop and no request ever waits for it."""
+"""Sends tasks to brokers from threads of its own, so that no loop and no request waits for one."""
 
 import logging
-import time
-from collections.abc import Callable
-from concurrent.futures import Future
+import math
+import threading
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 from celery import Celery
 from kombu.messaging import Producer
 
-from hybrid_tasks.batches import BatchThread
-from hybrid_tasks.exceptions import BrokerUnavailable, OutboxUnavailable
-from hybrid_tasks.grouping import grouped
+from hybrid_tasks import announcements
+from hybrid_tasks.celery.connecting import connected, drop, says_away
+from hybrid_tasks.celery.outgoing import Message
+from hybrid_tasks.engine import Engine
+from hybrid_tasks.exceptions import BrokerUnavailable, MessageRefused, OutboxUnavailable
 from hybrid_tasks.outbox.inserts import NewRow
-from hybrid_tasks.outbox.writer import writer
+from hybrid_tasks.outbox.writer import OutboxWriter
 from hybrid_tasks.results import states
-from hybrid_tasks.results.store import ResultStore
+from hybrid_tasks.results.recorder import Recorder
 from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.runtime import Runtime, current
 
 logger = logging.getLogger("hybrid_tasks")
 
@@ -26,134 +27,193 @@ AWAY_SECONDS = 1.0  # for which a broker that failed is not tried again
 OUTBOX_SECONDS = 2.0  # that sending waits for the database
 
 
-@dataclass(slots=True)
-class Message:
-    """A task on its way to the broker.
+class Publisher(Engine[str, Message]):
+    """Keeps one connection to the broker of a Celery application, and what is on its way there.
 
-    Attributes:
-        app: the Celery application whose broker it goes to.
-        send: sends it with the producer that it is given.
-        result: the state in which it is sent.
-        store: where that is kept before the message is sent: later it could replace what a quick
-            worker has stored.
-        future: of a caller who waits and hears of a failure; without one it is sent when it can be.
-        stored: whether the store need not be told any more.
-        lease: of the task's row in the outbox, in seconds; None if it has no row.
-        marked: whether the row says already that the task is sent.
+    One for each application: where one broker hangs, nothing waits for it that goes to another.
     """
 
-    app: Celery
-    send: Callable[[Producer], Any]
-    result: TaskResult
-    store: ResultStore
-    future: Future[None] | None = None
-    stored: bool = False
-    lease: float | None = None
-    marked: bool = False
+    name = "hybrid-tasks-publisher"
 
+    def __init__(self, runtime: Runtime, app: Celery) -> None:
+        super().__init__(runtime)
+        self.app = app
+        self._producer: Producer | None = None
+        self._away_until = -math.inf
+        self._error: BaseException | None = None
+        self._stepping = False
+        runtime.owners.append(self)
 
-class Publisher(BatchThread[str, Message]):
-    """Keeps one connection, and the messages that nobody waits for until they are sent."""
+    # --- What it owns ----------------------------------------------------------------------------
 
-    def __init__(self) -> None:
-        super().__init__("hybrid-tasks-publisher", limit=100_000, linger=0)
-        self._producers: dict[Celery, Producer] = {}
-        self._away_until = 0.0
-        self._failure: Exception = BrokerUnavailable()
+    def owned(self) -> Iterable[tuple[str, float]]:
+        """See Owner: the rows of tasks that are not the broker's yet."""
+        return [
+            (message.result.id, message.lease)
+            for message in self.items()
+            if message.lease is not None and not message.marked
+        ]
 
-    @property
-    def away(self) -> bool:
-        """Whether the broker failed so recently that it is not tried again yet."""
-        return time.monotonic() < self._away_until
+    def lost(self, ids: set[str]) -> None:
+        """See Owner: what another process has taken over is not sent from here."""
+        for task_id in ids:
+            self.withdraw(task_id)
+
+    def withdraw(self, task_id: str) -> None:
+        """Do not send a task, if it is not on its way already."""
+        with self._lock:
+            message = self._pending.pop(task_id, None)
+        if message is not None and message.future is not None:
+            message.future.cancel()
+
+    # --- In the thread ---------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """See Engine. Stepped by hand, it may itself step the others while it waits for a row."""
+        if self._stepping:
+            return True
+        self._stepping = True
+        try:
+            return super().step()
+        finally:
+            self._stepping = False
+
+    def merged(self, old: Message, new: Message) -> Message:
+        """See Engine: whoever waits for the older one is told of the newer one."""
+        if new.future is None:
+            new.future = old.future
+        return new
 
     def write(self, batch: dict[str, Message]) -> None:
-        """See BatchThread. What the broker does not take goes to the outbox."""
-        if self.away:  # each try at a broker that hangs would take a second
-            self._keep(batch, self._failure)
-            return
-        self._mark(batch)
-        self._store(batch)
-        for key, message in list(batch.items()):
-            if message.future and not message.future.set_running_or_notify_cancel():
-                del batch[key]
-                continue
-            try:
-                message.send(self._producer(message.app))
-            except Exception as error:  # noqa: BLE001 - each transport has errors of its own
-                logger.warning("The broker does not take tasks: %r", error)
-                self._forget_producer(message.app)
-                self._away_until = time.monotonic() + AWAY_SECONDS
-                self._failure = error
-                self._keep(batch, error)
-                return
-            if message.future:
-                message.future.set_result(None)
-            del batch[key]
-
-    @staticmethod
-    def _mark(batch: dict[str, Message]) -> None:
-        """Mark rows as sent; take those out of the batch that are not ours any more."""
-        by_lease = grouped(
-            (message.lease, key)
-            for key, message in batch.items()
-            if message.lease is not None and not message.marked
-        )
-        for lease, ids in by_lease.items():
-            try:
-                marked = writer.mark_sent(ids, lease, OUTBOX_SECONDS)
-            except OutboxUnavailable as error:
-                logger.warning("%d tasks are left to the relay: %s", len(ids), error)
-                marked = set()
-                for key in ids:
-                    writer.release(key)
-            for key in set(ids) - marked:
-                del batch[key]
-
-    @staticmethod
-    def _keep(batch: dict[str, Message], error: Exception) -> None:
-        """Leave what cannot be sent to the relay; who waits is told, and keeps it himself."""
-        rowless = []
-        for key, message in list(batch.items()):
-            if message.lease is not None:
-                writer.release(key)
-            elif message.future is None:
-                rowless.append(message.result)
-                continue
-            elif not message.future.done():
-                failure = BrokerUnavailable(f"The broker cannot be reached: {error!r}")
-                message.future.set_exception(failure)
-            del batch[key]
-        if not rowless:
+        """See Engine. What the broker does not take goes to the outbox, if that takes it."""
+        if self.runtime.clock.monotonic() < self._away_until:
+            self._keep(batch)  # each try at a broker that hangs would take a second
             return
         try:
-            new = [NewRow(states.as_durable(result)) for result in rowless]
-            writer.put_all(new, OUTBOX_SECONDS)
-        except OutboxUnavailable as unavailable:
-            logger.warning("%d tasks wait for the broker here: %s", len(rowless), unavailable)
-        else:
-            for result in rowless:
-                del batch[result.id]
+            producer = self._connected()
+            self._mark(batch)
+            for key, message in list(batch.items()):
+                if message.wanted():
+                    message.send(producer)
+                    message.tell(None)
+                del batch[key]
+        except BaseException as error:
+            away = self._producer is None or says_away(error, self._producer.connection)
+            self._disconnect()  # after an error of its channel, too, it would take no more
+            if not away:
+                raise
+            logger.warning("The broker of %r does not take tasks: %r", self.app.main, error)
+            self._away_until = self.runtime.clock.monotonic() + AWAY_SECONDS
+            self._error = error
+            self._keep(batch)
 
-    @staticmethod
-    def _store(batch: dict[str, Message]) -> None:
-        unstored = (message for message in batch.values() if not message.stored)
-        for store, messages in grouped((message.store, message) for message in unstored).items():
-            stored = store.try_save([message.result for message in messages])
-            for message in messages:
-                message.stored = stored
+    def _mark(self, batch: dict[str, Message]) -> None:
+        """Mark rows as sent; take those out of the batch that are not ours any more."""
+        new = [key for key, it in batch.items() if it.lease is not None and not it.marked]
+        leases = [(key, batch[key].lease or 0.0) for key in new]
+        for key in new:
+            batch[key].marked = True  # from now on it would not be found among what is claimed
+        ours: set[str] = set()
+        try:
+            if leases:
+                ours = self.runtime.part(OutboxWriter).mark_sent(leases, OUTBOX_SECONDS)
+        except OutboxUnavailable as error:
+            logger.warning("%d tasks are left to the relay: %s", len(new), error)
+            self._release(new)
+        except BaseException:
+            for key in new:
+                batch[key].marked = False
+            raise
+        for key in set(new) - ours:
+            batch.pop(key).tell(BrokerUnavailable("Its row is not marked as sent: not sent."))
 
-    def _producer(self, app: Celery) -> Producer:
-        if app not in self._producers:
-            # One channel for all: kombu would build a new Redis client for each publish.
-            connection = app.connection_for_write()
-            self._producers[app] = app.amqp.Producer(connection, auto_declare=False)
-        return self._producers[app]
+    def _keep(self, batch: dict[str, Message]) -> None:
+        """Leave what cannot be sent to the relay; who waits is told, and keeps it himself."""
+        failure = BrokerUnavailable(f"The broker does not take tasks: {self._error!r}")
+        self._release([key for key, message in batch.items() if message.lease is not None])
+        for message in batch.values():
+            message.tell(failure)
+        left = {
+            key: message
+            for key, message in batch.items()
+            if message.lease is None and message.future is None
+        }
+        if self._in_outbox([message.result for message in left.values()]):
+            left.clear()
+        for key in batch.keys() - left.keys():
+            del batch[key]
 
-    def _forget_producer(self, app: Celery) -> None:
-        producer = self._producers.pop(app, None)
-        if producer is not None:
-            with suppress(Exception):  # the connection is broken already
-                producer.connection.collect(socket_timeout=0)
+    def _release(self, ids: Iterable[str]) -> None:
+        for task_id in ids:
+            self.runtime.part(OutboxWriter).release(task_id)
+
+    def _in_outbox(self, results: list[TaskResult]) -> bool:
+        """Give tasks rows; return whether they have them."""
+        rows = [NewRow(states.as_durable(it), run_after=it.task.run_after) for it in results]
+        try:
+            if rows:
+                self.runtime.part(OutboxWriter).put_rows(rows, OUTBOX_SECONDS)
+        except OutboxUnavailable as error:
+            logger.warning("%d tasks wait for the broker here: %s", len(rows), error)
+            return False
+        return True
+
+    def is_away(self, error: Exception) -> bool:
+        """See Engine: what says so is dealt with in write()."""
+        return False
+
+    def fail(self, key: str, item: Message, error: BaseException) -> None:
+        """See Engine: who waits is told; a row is tried again when its lease, which doubles, ends.
+
+        What is accepted, and has neither, ends as failed.
+        """
+        refusal = MessageRefused(f"The message of task {key} cannot be sent: {error!r}")
+        refusal.__cause__ = error
+        if item.future is not None:
+            item.tell(refusal)
+        elif item.lease is None:
+            ended = states.failed(item.result, refusal)
+            self.runtime.part(Recorder).record(item.store, ended)
+            announcements.failed.send(item.sender, ended)
+
+    def _connected(self) -> Producer:
+        """Return the producer, whose one channel spares a new client for each message.
+
+        Raises BrokerUnavailable.
+        """
+        if self._producer is None:
+            self._producer = self.app.amqp.Producer(connected(self.app), auto_declare=False)
+        return self._producer
+
+    def _disconnect(self) -> None:
+        if self._producer is not None:
+            drop(self._producer.connection)
+            self._producer = None
+
+    def close_connections(self) -> None:
+        """See Engine; a broker that listens is told."""
+        if self._producer is not None:
+            with suppress(Exception):  # each transport has errors of its own
+                self._producer.connection.release()
+            self._disconnect()
+        super().close_connections()
 
 
-publisher = Publisher()
+class Publishers:
+    """The publishers of a process by Celery application, each made by its first use."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._by_app: dict[Celery, Publisher] = {}
+        self._lock = threading.Lock()
+
+    def of(self, app: Celery) -> Publisher:
+        with self._lock:
+            if app not in self._by_app:
+                self._by_app[app] = Publisher(self._runtime, app)
+            return self._by_app[app]
+
+
+def publisher_of(app: Celery) -> Publisher:
+    """Return this process's publisher for the broker of `app`."""
+    return current().part(Publishers).of(app)

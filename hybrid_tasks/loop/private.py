@@ -4,7 +4,6 @@ import asyncio
 import logging
 import threading
 
-from hybrid_tasks.batches import at_exit
 from hybrid_tasks.loop.worker import LoopWorker
 
 logger = logging.getLogger("hybrid_tasks")
@@ -23,7 +22,7 @@ class PrivateLoop:
         ).start()
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
         logger.info("%s: no server's loop here, tasks run on one of their own", self._worker.id)
-        at_exit(self._close)
+        self._worker.runtime.at_exit(self._close)
 
     async def _open(self) -> None:
         self._worker.open()

@@ -48,14 +48,21 @@ class WrongLoop(Exception):
 
 
 class Job(ABC):
-    """One thing to run. `id` names it; a higher `priority` starts earlier."""
+    """One thing to run. `id` names it; a higher `priority` starts earlier.
 
-    __slots__ = ("_context", "_task", "_timer", "id", "priority", "reason")
+    Attributes:
+        reason: why it was stopped, if it was.
+        delay: seconds that it had still to wait for its time when it was given back.
+    """
+
+    __slots__ = ("_context", "_queued", "_task", "_timer", "delay", "id", "priority", "reason")
 
     def __init__(self, job_id: str, priority: int = 0) -> None:
         self.id = job_id
         self.priority = priority
         self.reason: Reason | None = None
+        self.delay = 0.0
+        self._queued = False
         self._task: asyncio.Task[float | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._context = Context()
@@ -71,6 +78,13 @@ class Job(ABC):
     @abstractmethod
     def stopped(self, reason: Reason) -> None:
         """Note that the job was stopped; what runs is cancelled next, what waits never starts."""
+
+    @abstractmethod
+    def dropped(self, error: BaseException | None) -> None:
+        """Note that the job ended, by `error` or a cancellation, without having done its work.
+
+        Nobody had stopped it, and the runner runs it no more.
+        """
 
 
 class Runner:
@@ -88,6 +102,7 @@ class Runner:
         self._jobs: dict[str, Job] = {}
         self._running: set[Job] = set()
         self._heap: list[tuple[int, int, Job]] = []
+        self._withdrawn = 0  # entries of the heap whose jobs wait no more
         self._order = itertools.count()
         self._open = False
         self._given_back: list[Job] = []
@@ -109,7 +124,7 @@ class Runner:
 
     @property
     def full(self) -> bool:
-        return len(self._running) >= self.max_running and self.waiting >= self.max_waiting
+        return len(self._jobs) >= self.max_running + self.max_waiting
 
     def open(self) -> None:
         """Take jobs from now on, on the running loop."""
@@ -118,6 +133,10 @@ class Runner:
 
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
+
+    def jobs(self) -> list[Job]:
+        """Return all jobs that run or wait, also for another thread."""
+        return list(self._jobs.values())
 
     def submit(self, job: Job, delay: float = 0.0, *, accepted: bool = False) -> None:
         """Run `job` as soon as there is a place, or after `delay` seconds.
@@ -141,6 +160,7 @@ class Runner:
         elif len(self._running) < self.max_running:
             self._start(job)
         else:
+            job._queued = True
             heapq.heappush(self._heap, (-job.priority, next(self._order), job))
 
     def _due(self, job: Job) -> None:
@@ -150,69 +170,99 @@ class Runner:
     def _start(self, job: Job) -> None:
         assert self._loop is not None  # noqa: S101 - submit() has checked
         self._running.add(job)
-        job._task = task = self._loop.create_task(job.run(), context=job._context)
+        task = self._loop.create_task(job.run(), context=job._context)
+        if not task.done():
+            job._task = task
+            if job.reason is not None:  # an eager task that has stopped itself in its first step
+                task.cancel(job.reason.value)
         task.add_done_callback(lambda task: self._ended(job, task))
 
     def _ended(self, job: Job, task: asyncio.Task[float | None]) -> None:
         self._running.discard(job)
         job._task = None
-        again = None
-        if task.cancelled():  # before its first step: there is nothing to finish
-            again = 0.0 if job.reason is Reason.SHUTDOWN else None
-        elif error := task.exception():
-            logger.error("Job %s raised, which no job may", job.id, exc_info=error)
-        else:
-            again = task.result()
-        if again is None:
+        again = self._after(job, task)
+        if self._jobs.get(job.id) is not job:  # stopped since its last step
+            pass
+        elif again is None:
             del self._jobs[job.id]
         elif job.reason is Reason.SHUTDOWN:
             del self._jobs[job.id]
+            job.delay = again
             self._given_back.append(job)
         else:
             self._place(job, again)
-        while self._heap and len(self._running) < self.max_running:
-            self._start_next()
+        self._start_waiting()
         if self._changed is not None:
             self._changed.set()
 
-    def _start_next(self) -> None:
-        *_, job = heapq.heappop(self._heap)
+    def _after(self, job: Job, task: asyncio.Task[float | None]) -> float | None:
+        """Return the seconds until a job runs again; None if it does not."""
+        error = None if task.cancelled() else task.exception()
+        if not task.cancelled() and error is None:
+            return task.result()
+        if job.reason is Reason.SHUTDOWN and error is None:  # before it had begun anything
+            return 0.0
         if job.reason is None:
-            self._start(job)
+            logger.error("Job %s ended without having done its work", job.id, exc_info=error)
+            job.dropped(error)
+        elif error is not None:
+            logger.error("Job %s raised, which no job may", job.id, exc_info=error)
+        return None
+
+    def _start_waiting(self) -> None:
+        while self._heap and len(self._running) < self.max_running:
+            *_, job = heapq.heappop(self._heap)
+            if job._queued:
+                job._queued = False
+                self._start(job)
+            else:
+                self._withdrawn -= 1
 
     def cancel(self, job_id: str, reason: Reason = Reason.CANCELLED) -> bool:
         """Stop a job; return whether it was here. Whether it ends at once is its own matter."""
         job = self._jobs.get(job_id)
-        if job is None or job.reason is not None:
+        if job is None or job.reason is not None or has_ended(job):
             return False
         job.reason = reason
         job.stopped(reason)
-        if job._task is not None:
+        if job not in self._running:
+            self._withdraw(job)
+        elif job._task is None:
+            pass  # it is in its first step, and stopped right after it
+        elif not job._task.done():
             job._task.cancel(reason.value)
-        else:
+        elif reason is not Reason.SHUTDOWN:  # then it is given back, with the time it has to wait
             self._withdraw(job)
         return True
 
     def _withdraw(self, job: Job) -> None:
-        """Take out a job that has not started; the heap passes over it when its turn comes."""
+        """Take out a job that does not run, and note how long it had still to wait."""
         del self._jobs[job.id]
-        if job._timer is not None:
+        if job._timer is not None and self._loop is not None:
+            job.delay = max(0.0, job._timer.when() - self._loop.time())
             job._timer.cancel()
             job._timer = None
+        if job._queued:
+            job._queued = False
+            self._withdrawn += 1
+            if self._withdrawn > len(self._heap) // 2:
+                self._heap = [entry for entry in self._heap if entry[2]._queued]
+                heapq.heapify(self._heap)
+                self._withdrawn = 0
 
     def withdraw_waiting(self) -> list[Job]:
         """Take out and return the jobs that wait, for their turn or for their time."""
         waiting = [job for job in self._jobs.values() if job not in self._running]
         for job in waiting:
             self._withdraw(job)
-        self._heap.clear()
         return waiting
 
-    async def drain(self, seconds: float, grace: float = 5.0) -> list[Job]:
-        """Take no more jobs and end; return those that did not finish and may run elsewhere.
+    async def drain(self, seconds: float, grace: float = 5.0) -> tuple[list[Job], list[Job]]:
+        """Take no more jobs and end; return those that may run elsewhere, and those left behind.
 
         Running and waiting jobs have `seconds` to finish. Then what waits is given back, and what
-        runs is cancelled and has `grace` seconds to clean up; what does not is left behind.
+        runs is cancelled and has `grace` seconds to clean up; what resists is left behind, and may
+        still be running when this process ends.
         """
         self._open = False
         self._changed = asyncio.Event()
@@ -221,10 +271,11 @@ class Runner:
         for job in list(self._running):
             self.cancel(job.id, Reason.SHUTDOWN)
         await self._until_idle(grace)
-        for job in self._running:
+        left_behind = list(self._running)
+        for job in left_behind:
             logger.error("Job %s did not stop within %g s and is left behind", job.id, grace)
         given_back, self._given_back = self._given_back, []
-        return given_back
+        return given_back, left_behind
 
     async def _until_idle(self, seconds: float) -> None:
         assert self._changed is not None  # noqa: S101 - set by drain()
@@ -235,3 +286,15 @@ class Runner:
                     await self._changed.wait()
         except TimeoutError:
             return
+
+
+def has_ended(job: Job) -> bool:
+    """Return whether a job has done its last step, and will not run again."""
+    task = job._task
+    return (
+        task is not None
+        and task.done()
+        and not task.cancelled()
+        and task.exception() is None
+        and task.result() is None
+    )

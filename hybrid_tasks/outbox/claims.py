@@ -45,6 +45,11 @@ def claimed_by(holder: str, lease: float) -> dict[str, Any]:
     }
 
 
+def adopted_by(holder: str, lease: float) -> dict[str, Any]:
+    """Return the changes of a row that `holder` takes over, which counts as a try to run it."""
+    return claimed_by(holder, lease) | {"sends": F("sends") + 1}
+
+
 def left_waiting(delay: float = 0.0) -> dict[str, Any]:
     """Return the changes of a row that the relay may take in `delay` seconds."""
     return {
@@ -54,19 +59,21 @@ def left_waiting(delay: float = 0.0) -> dict[str, Any]:
     }
 
 
-def start_held(ids: Collection[str], holder: str, lease: float) -> set[str]:
-    """Count an attempt for each row that `holder` has claimed; return the ids of those."""
-    ours = held(holder, ids)
-    changes = claimed_by(holder, lease)
-    if ours.update(**changes, attempts=F("attempts") + 1) == len(ids):
+def start_held(ids: Collection[str], holder: str, lease: float, attempt: int) -> set[str]:
+    """Count attempt number `attempt` for each row that `holder` has claimed; return their ids.
+
+    Counted twice, as when the answer to a commit was lost, it is still one.
+    """
+    ours = held(holder, ids).filter(attempts__in=(attempt - 1, attempt))
+    if ours.update(**claimed_by(holder, lease), attempts=attempt) == len(ids):
         return set(ids)
-    return set(ours.values_list("pk", flat=True))
+    return set(held(holder, ids).filter(attempts=attempt).values_list("pk", flat=True))
 
 
-def uncount(ids: Collection[str], holder: str) -> None:
+def uncount(task_id: str, holder: str, attempt: int) -> None:
     """Take back an attempt that was counted when it could not begin any more."""
     untaken = Q(claimed_by=holder) | Q(state=WAITING)
-    rows(ids).alive().filter(untaken, attempts__gt=0).update(attempts=F("attempts") - 1)
+    rows([task_id]).alive().filter(untaken, attempts=attempt).update(attempts=attempt - 1)
 
 
 def claim_delivered(task_id: str, holder: str, lease: float) -> "OutboxTask | None":
@@ -82,6 +89,16 @@ def claim_delivered(task_id: str, holder: str, lease: float) -> "OutboxTask | No
         .update(**claimed_by(holder, lease), attempts=F("attempts") + 1, sends=0)
     )
     return rows([task_id]).filter(claimed_by=holder).first() if won else None
+
+
+def claim_from(process: str, task_id: str, holder: str, lease: float) -> "OutboxTask | None":
+    """Claim the row that a process had claimed, which has died; None if it had not.
+
+    `process` is how the name of its holder begins.
+    """
+    dead = rows([task_id]).filter(state=CLAIMED, claimed_by__startswith=process)
+    won = dead.update(**claimed_by(holder, lease))
+    return held(holder, [task_id]).first() if won else None
 
 
 def renew(ids: Collection[str], holder: str, lease: float) -> int:
@@ -156,6 +173,11 @@ def remove(ids: Collection[str], holder: str) -> None:
     held(holder, ids).delete()
 
 
+def remove_sent(task_id: str, holder: str) -> None:
+    """Remove the row of a task that has ended, which `holder` has marked as sent or adopted."""
+    rows([task_id]).filter(claimed_by=holder).alive().delete()
+
+
 def take_back(ids: Collection[str], holder: str) -> None:
     """Remove rows that `holder` has inserted in vain, unless they were taken since."""
     ours = Q(claimed_by=holder, state=CLAIMED) | Q(state=WAITING)
@@ -163,9 +185,15 @@ def take_back(ids: Collection[str], holder: str) -> None:
 
 
 def discard(ids: Collection[str]) -> int:
-    """Remove rows whoever holds them; return how many."""
+    """Remove rows, whoever holds them and whatever became of their tasks; return how many."""
     removed, _ = rows(ids).delete()
     return removed
+
+
+def discard_alive(task_id: str) -> bool:
+    """Remove the row of a task that has not ended, whoever holds it; return whether it did."""
+    removed, _ = rows([task_id]).alive().delete()
+    return bool(removed)
 
 
 def bury(task_id: str, message: str, holder: str) -> bool:

@@ -3,8 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
+from django.db import NotSupportedError
 from django.db.models import Value
 from django.db.models.functions import Now
+
+SUPPORTED = ("postgresql", "sqlite")
 
 
 class After(Now):
@@ -25,4 +28,10 @@ class After(Now):
         template = (
             f"STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW', '{self.seconds:+.3f} seconds')"
         )
-        return super().as_sql(compiler, connection, template=template, **context)
+        return Now.as_sql(self, compiler, connection, template=template, **context)
+
+    def as_sql(self, compiler: Any, connection: Any, *_args: Any, **_context: Any) -> Any:
+        """Refuse: a lease that ends at once would have each task run many times."""
+        raise NotSupportedError(
+            f"The outbox knows the clocks of {' and '.join(SUPPORTED)}, not of {connection.vendor}."
+        )

@@ -1,11 +1,12 @@
 """New rows of the outbox, and the one statement that inserts many of them."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import connections
 from django.db.models import DateTimeField, Value
@@ -43,6 +44,11 @@ class NewRow:
     run_after: datetime | None = None
 
     @property
+    def id(self) -> str:
+        """The id of the task."""
+        return self.result.id
+
+    @property
     def values(self) -> tuple[Any, ...]:
         """The values of COLUMNS."""
         result = self.result
@@ -54,6 +60,38 @@ class NewRow:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A row to insert for a task that this code does not know; for the relay.
+
+    Attributes:
+        content: the decoded JSON of its state.
+        run_after: see NewRow.
+    """
+
+    content: dict[str, Any]
+    run_after: datetime
+    holder: ClassVar[str] = ""
+    lease: ClassVar[float] = 0.0
+
+    @property
+    def id(self) -> str:
+        """The id of the task."""
+        return str(self.content["id"])
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """See NewRow."""
+        content = self.content
+        task = content["task"] | {"durable": True}
+        return (
+            *(self.id, task["path"], content["backend"], task["queue_name"], task["priority"]),
+            *(WAITING, ""),
+            *(len(content["worker_ids"]), task["max_attempts"], 0),
+            json.dumps(content | {"task": task}),
+        )
+
+
 def available_at(lease: float | None, run_after: datetime | None) -> Any:
     """Return the expression for the end of a lease, or else for when the relay may take a row."""
     if lease is not None:
@@ -61,7 +99,7 @@ def available_at(lease: float | None, run_after: datetime | None) -> Any:
     return Value(run_after, DateTimeField()) if run_after else Now()
 
 
-def insert(new: Iterable[NewRow]) -> None:
+def insert(new: Iterable[NewRow | RawRow]) -> None:
     """Insert rows, with few statements; the caller decides on the transaction.
 
     One statement for many rows: in a thread beside a busy loop, each one waits for the interpreter

@@ -1,7 +1,10 @@
-"""What the outbox's writer is asked to write, and how many such requests become one transaction."""
+"""What the outbox's writer is asked to write, how many such requests become one transaction, and
+how their callers hear of it.
+"""
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -11,9 +14,11 @@ from django.db import transaction
 
 from hybrid_tasks.grouping import grouped
 from hybrid_tasks.outbox import claims, inserts, table
-from hybrid_tasks.outbox.inserts import NewRow
+from hybrid_tasks.outbox.inserts import NewRow, RawRow
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
+
+logger = logging.getLogger("hybrid_tasks")
 
 
 class Kind(IntEnum):
@@ -30,6 +35,7 @@ class Kind(IntEnum):
     REMOVE = 8
     WITHDRAW = 9  # what was inserted for a caller who has given up
     UNCOUNT = 10  # an attempt that was counted for a job that had been stopped
+    CLAIM_FROM = 11  # a process that has died
 
 
 @dataclass(eq=False, slots=True)
@@ -41,7 +47,9 @@ class Write:
         id: of the task.
         row: to insert.
         result: to keep with the row.
-        seconds: the lease for CLAIM, START and SENT, the delay for POSTPONE.
+        seconds: the lease for CLAIM, START, SENT and CLAIM_FROM, the delay for POSTPONE.
+        process: how the name of the holder begins for CLAIM_FROM.
+        attempt: the number of the attempt for START and UNCOUNT.
         future: of a caller that waits, an asyncio one if `loop` is given.
         loop: of that caller.
         outcome: what the caller is told; an exception is raised there.
@@ -52,15 +60,27 @@ class Write:
 
     kind: Kind
     id: str
-    row: NewRow | None = None
+    row: NewRow | RawRow | None = None
     result: TaskResult | None = None
     seconds: float = 0.0
+    attempt: int = 0
+    process: str = ""
     future: "Future[Any] | asyncio.Future[Any] | None" = None
     loop: asyncio.AbstractEventLoop | None = None
     outcome: Any = field(default=None)
     tried: bool = False
     committed: bool = False
     abandoned: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind.name} of task id={self.id}"
+
+    @property
+    def lease(self) -> float:
+        """The seconds for which this process then owns the row; 0 if it does not."""
+        if self.row is not None:
+            return self.row.lease if self.row.holder else 0.0
+        return self.seconds if self.kind in (Kind.CLAIM, Kind.START) else 0.0
 
 
 def perform(writes: Sequence[Write], holder: str) -> None:
@@ -83,9 +103,15 @@ def claim(writes: list[Write], holder: str) -> None:
         write.outcome = claimed
 
 
+def claim_from(writes: list[Write], holder: str) -> None:
+    for write in writes:
+        write.outcome = claims.claim_from(write.process, write.id, holder, write.seconds)
+
+
 def start(writes: list[Write], holder: str) -> None:
-    for lease, group in by_seconds(writes).items():
-        won = claims.start_held([write.id for write in group], holder, lease)
+    groups = grouped(((write.seconds, write.attempt), write) for write in writes)
+    for (lease, attempt), group in groups.items():
+        won = claims.start_held([write.id for write in group], holder, lease, attempt)
         for write in group:
             write.outcome = write.id in won
 
@@ -132,7 +158,8 @@ def withdraw(writes: list[Write], holder: str) -> None:
 
 
 def uncount(writes: list[Write], holder: str) -> None:
-    claims.uncount([write.id for write in writes], holder)
+    for write in writes:
+        claims.uncount(write.id, holder, write.attempt)
 
 
 PERFORM = {
@@ -147,4 +174,31 @@ PERFORM = {
     Kind.REMOVE: remove,
     Kind.WITHDRAW: withdraw,
     Kind.UNCOUNT: uncount,
+    Kind.CLAIM_FROM: claim_from,
 }
+
+
+def answer(writes: Collection[Write]) -> None:
+    """Tell all who wait; those on one loop with one call, which costs a system call."""
+    settle_all(write for write in writes if isinstance(write.future, Future))
+    on_loops = ((write.loop, write) for write in writes if write.loop is not None)
+    for loop, waiting in grouped(on_loops).items():
+        try:
+            loop.call_soon_threadsafe(settle_all, waiting)
+        except RuntimeError:  # the loop is closed, and who waited on it is gone
+            logger.warning("%d tasks were written for a loop that is closed", len(waiting))
+
+
+def settle_all(writes: Iterable[Write]) -> None:
+    for write in writes:
+        settle(write)
+
+
+def settle(write: Write) -> None:
+    future: Any = write.future
+    if future.done():
+        return
+    if isinstance(write.outcome, BaseException):
+        future.set_exception(write.outcome)
+    else:
+        future.set_result(write.outcome)

@@ -11,10 +11,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from hybrid_tasks import announcements
-from hybrid_tasks.backends.base import HybridBackend, hybrid_backend
 from hybrid_tasks.exceptions import TaskCancelled
+from hybrid_tasks.finding import Hybrid, hybrid_backend
 from hybrid_tasks.grouping import grouped
-from hybrid_tasks.options import Options
 from hybrid_tasks.outbox import claims
 from hybrid_tasks.outbox.table import CLAIMED, DEAD, WAITING, alias, rows
 from hybrid_tasks.results import states
@@ -55,12 +54,7 @@ def revive(ids: Collection[str]) -> int:
     revived = 0
     with transaction.atomic(alias()):
         for row in rows(ids).dead():
-            content = row.content | {
-                "status": "READY",
-                "worker_ids": [],
-                "started_at": None,
-                "finished_at": None,
-            }
+            content = states.revived(row.content)
             revived += (
                 rows([row.pk])
                 .dead()
@@ -100,15 +94,12 @@ def discard_batch(ids: Collection[str]) -> list[str]:
     return [row.pk for row in found]
 
 
-def cancel(backend: HybridBackend[Options], ended: TaskResult) -> None:
-    try:
-        backend.store.save_cancelled(ended)
-    except Exception as error:  # noqa: BLE001 - the row is gone, that is what counts
-        logger.warning("Result %s cannot be stored: %r", ended.id, error)
+def cancel(backend: Hybrid, ended: TaskResult) -> None:
+    backend.store.try_save([ended])  # the row is gone, that is what counts
     announcements.failed.send(type(backend), ended)
 
 
-def decoded(found: "Iterable[OutboxTask]") -> Iterable[tuple[HybridBackend[Options], TaskResult]]:
+def decoded(found: "Iterable[OutboxTask]") -> Iterable[tuple[Hybrid, TaskResult]]:
     """Yield the result of each row with its backend, where this code knows both."""
     for row in found:
         try:

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from django.tasks import task_backends
-
 from hybrid_tasks import announcements
-from hybrid_tasks.backends.base import HybridBackend, hybrid_backend, overflow_of
 from hybrid_tasks.exceptions import TaskInterrupted
-from hybrid_tasks.options import Options
+from hybrid_tasks.finding import Hybrid, hybrid_backend, hybrid_backends, overflow_of
 from hybrid_tasks.outbox import claims
-from hybrid_tasks.outbox.dead_letters import announcer
+from hybrid_tasks.outbox.dead_letters import Announcer
 from hybrid_tasks.outbox.writer import writer
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.runtime import current
 
 if TYPE_CHECKING:
     from hybrid_tasks.models import OutboxTask
@@ -26,6 +24,10 @@ logger = logging.getLogger("hybrid_tasks")
 BATCH = 500  # rows that one statement claims
 GRACE_CAP = 5.0  # seconds; a renewal that fails is tried again every two
 SEND_SECONDS = 10.0  # that a batch may take on its way to the broker
+
+# So often is a row tried that this code does not know, each time after twice the lease: with 30 s,
+# for half an hour. In a rolling deploy it is another version that knows it.
+UNKNOWN_SENDS = 6
 
 _numbers = count(1)
 
@@ -51,8 +53,8 @@ def relay(batch: int = BATCH) -> Relayed:
     Several relays at once never send a row twice within its lease. Raises DatabaseError.
     """
     relayed = Relayed()
-    for backend in task_backends.all():
-        if isinstance(backend, HybridBackend) and backend.supports_accept:
+    for backend in hybrid_backends():
+        if backend.supports_accept:
             while relay_batch(backend, batch, relayed):
                 pass
     if relayed.sent or relayed.dead or relayed.kept:
@@ -63,92 +65,118 @@ def relay(batch: int = BATCH) -> Relayed:
     return relayed
 
 
-def relay_batch(backend: HybridBackend[Options], batch: int, relayed: Relayed) -> bool:
+def relay_batch(backend: Hybrid, batch: int, relayed: Relayed) -> bool:
     """Send up to `batch` rows through `backend`; return whether more may be sent now."""
     holder = unique_holder()
     aliases = aliases_behind(backend)
     changes = claims.sent_by(holder, backend.settings.lease)
     claims.mark_overdue(aliases, grace_of(backend))
     taken = claims.take_due(holder, batch, aliases, changes)
-    alive = living(taken, holder)
-    relayed.dead += len(taken) - len(alive)
-    if not alive:
-        return len(taken) == batch
-    if not backend.forward(alive, SEND_SECONDS):
-        relayed.kept += len(alive)
-        return False
-    relayed.sent += len(alive)
-    return len(taken) == batch
+    alive = living(taken, holder, relayed)
+    kept = backend.forward(alive, SEND_SECONDS) if alive else set()
+    relayed.kept += len(kept)
+    relayed.sent += len(alive) - len(kept)
+    return len(taken) == batch and not kept
 
 
-def grace_of[O: Options](backend: HybridBackend[O]) -> float:
+def grace_of(backend: Hybrid) -> float:
     """Return the seconds in which a living process surely renews once the database is back."""
     return min(backend.settings.lease / 2, GRACE_CAP)
 
 
 def unique_holder() -> str:
     """Return a name under which nothing has been claimed yet."""
-    return f"{writer.holder}:{next(_numbers)}"
+    return f"{current().holder}:{next(_numbers)}"
 
 
-def aliases_behind(backend: HybridBackend[Options]) -> list[str]:
+def aliases_behind(backend: Hybrid) -> list[str]:
     """Return the aliases of the backends whose rows `backend` takes: its own and those before."""
-    before = [one.alias for one in task_backends.all() if overflow_of(one) == backend.alias]
+    before = [one.alias for one in hybrid_backends() if overflow_of(one) == backend.alias]
     return [backend.alias, *before]
 
 
-def living(taken: "list[OutboxTask]", holder: str) -> list[TaskResult]:
-    """Return the results of the rows that may run (again); bury the others."""
+def living(taken: "list[OutboxTask]", holder: str, relayed: Relayed) -> list[TaskResult]:
+    """Return the results of the rows that may run (again); deal with each of the others alone."""
     alive = []
     for row in taken:
         try:
-            result = states.decode(row.message)
-        except Exception as error:  # noqa: BLE001 - whatever it is, this row cannot run
-            bury_unreadable(row, error, holder)
-            continue
-        result = states.come_due(states.attempted(result, row.attempts))
-        if row.attempts < row.max_attempts:
-            alive.append(result)
-        else:
-            bury_exhausted(result, holder)
+            result = states.come_due(states.attempted(states.decode(row.message), row.attempts))
+            ended = result.is_finished or row.attempts >= row.max_attempts
+            if not ended:
+                alive.append(result)
+            elif bury_exhausted(result, holder):
+                relayed.dead += 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this row's
+            if give_up(row, error, holder):
+                relayed.dead += 1
     return alive
 
 
-def bury_exhausted(result: TaskResult, holder: str) -> None:
-    """Make a task a dead letter whose process died in its last attempt."""
+def bury_exhausted(result: TaskResult, holder: str) -> bool:
+    """Make a task a dead letter whose process died in its last attempt; return whether it is one.
+
+    Had it told of its success before it died, only its row is left to remove.
+    """
+    backend = hybrid_backend(result.backend)
+    if has_succeeded(backend, result):
+        claims.remove_sent(result.id, holder)
+        return False
     dead = states.failed(
         result, TaskInterrupted("Its process died in the last attempt that the task may have.")
     )
     if not claims.bury(dead.id, states.encode(dead), holder):
-        return
-    backend = hybrid_backend(dead.backend)
+        return False
     backend.store.try_save([dead])
     announcements.failed.send(type(backend), dead)
-    announcer.announce(dead.id, dead)
+    current().part(Announcer).announce(dead.id, dead)
+    return True
 
 
-def bury_unreadable(row: "OutboxTask", error: Exception, holder: str) -> None:
-    """Make a task a dead letter that this code does not know (any more)."""
-    logger.error("Task id=%s path=%s cannot be run: %r", row.pk, row.task_path, error)
+def has_succeeded(backend: Hybrid, result: TaskResult) -> bool:
+    """Return whether the end of a task is known although its row is still there."""
+    try:
+        kept = backend.store.load(result.id)
+    except Exception:  # noqa: BLE001 - nothing is known, or the cache is away
+        return False
+    return kept.status == "SUCCESSFUL" and kept.generation == result.generation
+
+
+def give_up(row: "OutboxTask", error: Exception, holder: str) -> bool:
+    """Leave a row that this code cannot run to another version; return whether it is too late.
+
+    It was marked as sent, so its turn comes again after its lease, which doubles. In the end it is
+    a dead letter.
+    """
+    about = (row.pk, row.task_path, error)
+    if row.sends < UNKNOWN_SENDS:
+        logger.warning("Task id=%s path=%s cannot be run here, is tried later: %r", *about)
+        return False
+    logger.error("Task id=%s path=%s cannot be run: %r", *about)
+    if not claims.bury(row.pk, json.dumps(unreadable(row, error)), holder):
+        return False
+    current().part(Announcer).announce(row.pk, None)
+    return True
+
+
+def unreadable(row: "OutboxTask", error: Exception) -> dict[str, object]:
+    """Return the content of a dead letter that this code does not know (any more)."""
     told = states.task_error(error)
     try:
         content = row.content
-    except ValueError:  # not even JSON
-        content = {"errors": [], "unreadable": row.message}
-    content["errors"] = [*content["errors"], [told.exception_class_path, told.traceback]]
-    content["status"] = "FAILED"
-    if claims.bury(row.pk, json.dumps(content), holder):
-        announcer.announce(row.pk, None)
+        errors = list(content["errors"])
+    except (ValueError, TypeError, KeyError):  # no JSON, or not of a result
+        content, errors = {"unreadable": row.message}, []
+    errors.append([told.exception_class_path, told.traceback])
+    return content | {"errors": errors, "status": "FAILED"}
 
 
-def adopt[O: Options](backend: HybridBackend[O], room: int) -> list[TaskResult]:
+def adopt(backend: Hybrid, room: int) -> list[TaskResult]:
     """Claim up to `room` due rows of a backend without overflow, to run in this process."""
     holder = unique_holder()
     lease = backend.settings.lease
     claims.mark_overdue([backend.alias], grace_of(backend))
-    taken = claims.take_due(holder, room, [backend.alias], claims.claimed_by(holder, lease))
-    alive = living(taken, holder)
-    claims.pass_on([result.id for result in alive], holder, writer.holder)
-    for result in alive:
-        writer.hold(result.id, lease)
+    taken = claims.take_due(holder, room, [backend.alias], claims.adopted_by(holder, lease))
+    alive = living(taken, holder, Relayed())
+    claims.pass_on([result.id for result in alive], holder, current().holder)
+    writer().own(lease)
     return alive

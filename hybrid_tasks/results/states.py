@@ -6,28 +6,27 @@ until they refresh it.
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 from traceback import format_exception
 from typing import Any
 
 import orjson
-from django.tasks import base
 from django.tasks.base import TaskError, TaskResultStatus
-from django.utils.json import normalize_json
-from django.utils.module_loading import import_string
 
 from hybrid_tasks.django_types import DjangoTask, DjangoTaskResult
-from hybrid_tasks.results.task_result import Draft, TaskResult
-from hybrid_tasks.tasks import Task, extended
+from hybrid_tasks.results.registry import find_backoff, find_task
+from hybrid_tasks.results.task_result import END, STEP_ENDED, STEP_READY, Draft, TaskResult, rank_of
+from hybrid_tasks.results.values import LIMIT, normalised
+from hybrid_tasks.runtime import now
+from hybrid_tasks.tasks import Task, extended, path_of, restored
 
 UNSEEN_WORKER = "unknown"  # one that died before it could tell of its attempt
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
+TRACEBACK_LIMIT = 32_768  # characters of each that are kept: its beginning and its end
+GENERATIONS = 999
+RANK_DIGITS = 10  # 3 of the generation, 6 of the attempts, 1 of the step
+RANK_AT = len('{"rank":"')  # where they begin in the text of a result
 
 
 def delay_of(result: DjangoTaskResult) -> float:
@@ -39,15 +38,19 @@ def delay_of(result: DjangoTaskResult) -> float:
 def as_durable(result: TaskResult) -> TaskResult:
     """Return the result of a task that has a row in the outbox from now on."""
     task = extended(result.task)
-    return result if task.durable else advance(result, task=task.using(durable=True))
+    return result if task.durable else advance(result, task=restored(task, durable=True))
 
 
 def make(
-    task: DjangoTask, args: Sequence[Any], kwargs: Mapping[str, Any], alias: str
+    task: DjangoTask,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    alias: str,
+    limit: int = LIMIT,
 ) -> TaskResult:
     """Return the READY result of a task that is being enqueued.
 
-    Raises TypeError for arguments that JSON cannot hold.
+    Raises TypeError for arguments that JSON cannot hold, ValueTooLarge for more than `limit` bytes.
     """
     draft = Draft.blank()
     draft.task = ours = extended(task)
@@ -57,13 +60,14 @@ def make(
     draft.started_at = None
     draft.finished_at = None
     draft.last_attempted_at = None
-    draft.args = normalised(args) if args else []
-    draft.kwargs = normalised(kwargs) if kwargs else {}
+    draft.args = normalised(list(args), limit, "The list of arguments") if args else []
+    draft.kwargs = normalised(dict(kwargs), limit, "The keyword arguments") if kwargs else {}
     draft.backend = alias
     draft.errors = []
     draft.worker_ids = []
     draft._return_value = None
     draft.metadata = dict(ours.metadata)
+    draft.generation = 0
     return draft.sealed()
 
 
@@ -91,6 +95,11 @@ def attempted(result: TaskResult, attempts: int) -> TaskResult:
     return advance(result, worker_ids=[*result.worker_ids, *unseen]) if unseen else result
 
 
+def running(result: TaskResult) -> TaskResult:
+    """Return the result of a task whose last attempt has begun somewhere."""
+    return advance(result, status=TaskResultStatus.RUNNING)
+
+
 def come_due(result: TaskResult) -> TaskResult:
     """Return the result of a task whose time has come by the clock that counts: the database's.
 
@@ -98,7 +107,15 @@ def come_due(result: TaskResult) -> TaskResult:
     """
     if result.task.run_after is None:
         return result
-    return advance(result, task=replace(result.task, run_after=None))
+    return advance(result, task=restored(extended(result.task), run_after=None))
+
+
+def delayed(result: TaskResult, seconds: float) -> TaskResult:
+    """Return the result of a task that may not run before that many seconds are over."""
+    if seconds <= 0:
+        return result
+    later = now() + timedelta(seconds=seconds)
+    return advance(result, task=restored(extended(result.task), run_after=later))
 
 
 def succeeded(result: TaskResult, value: Any) -> TaskResult:
@@ -127,17 +144,35 @@ def to_retry(result: TaskResult, error: BaseException) -> TaskResult:
 
 
 def task_error(error: BaseException) -> TaskError:
+    """Return what is kept of an exception, whatever that does when it is asked for its text."""
     kind = type(error)
     return TaskError(
         exception_class_path=f"{kind.__module__}.{kind.__qualname__}",
-        traceback="".join(format_exception(error)),
+        traceback=shortened(formatted(error)),
     )
+
+
+def formatted(error: BaseException) -> str:
+    try:
+        return "".join(format_exception(error))
+    except Exception as broken:  # noqa: BLE001 - its own code runs: __cause__, __notes__, repr
+        return f"{type(error).__qualname__}, whose traceback cannot be told: {type(broken)!r}\n"
+
+
+def shortened(text: str) -> str:
+    """Return a text, or its beginning and end with a line between that says how much is missing."""
+    missing = len(text) - TRACEBACK_LIMIT
+    if missing <= 0:
+        return text
+    half = TRACEBACK_LIMIT // 2
+    return f"{text[:half]}\n... {missing} characters are left out ...\n{text[-half:]}"
 
 
 def encode(result: TaskResult) -> str:
     """Return the result as JSON text, for any process to decode."""
     errors = [[error.exception_class_path, error.traceback] for error in result.errors]
     state = {
+        "rank": encode_rank(result),  # first: who keeps results compares it without decoding them
         "task": encode_task(extended(result.task)),
         "id": result.id,
         "status": result.status,
@@ -152,8 +187,63 @@ def encode(result: TaskResult) -> str:
         "worker_ids": result.worker_ids,
         "metadata": encode_json(result.metadata),
         "return_value": encode_json(result._return_value),  # type: ignore[attr-defined]
+        "generation": result.generation,
     }
     return orjson.dumps(state).decode()
+
+
+def encode_rank(result: TaskResult) -> str:
+    """Return the rank of a result as text, whose order is that of ranks."""
+    generation, attempts, step = rank_of(result)
+    return f"{min(generation, GENERATIONS):03}{min(attempts, END):06}{step}"
+
+
+def encoded_rank(text: str) -> str:
+    """Return the rank in the text of a result; one of a version without ranks came first."""
+    rank = text[RANK_AT : RANK_AT + RANK_DIGITS]
+    return rank if rank.isdigit() else ""
+
+
+def may_replace(new: str, old: str) -> bool:
+    """Return whether one text of a result may replace another; see task_result.may_follow()."""
+    before, after = encoded_rank(old), encoded_rank(new)
+    return after >= before and not (after == before and is_end(before))
+
+
+def is_end(rank: str) -> bool:
+    """Return whether an encoded rank is that of a task that has ended."""
+    return rank.endswith(f"{END}2")
+
+
+def revived(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the decoded JSON of a task that a person has run again after it had failed for good.
+
+    Its life begins anew, and outranks the one that has ended. For a task whose code is not here,
+    too.
+    """
+    generation = int(content.get("generation", 0)) + 1
+    changes: dict[str, Any] = {
+        "status": "READY",
+        "worker_ids": [],
+        "started_at": None,
+        "finished_at": None,
+        "generation": generation,
+    }
+    ready = f"{min(generation, GENERATIONS):03}{0:06}{STEP_READY}"
+    return {"rank": ready} | content | changes | {"rank": ready}
+
+
+def encode_failed(content: dict[str, Any], error: BaseException) -> str:
+    """Return as text the end of a task whose code is not here, from the decoded JSON of it."""
+    generation = min(int(content.get("generation", 0)), GENERATIONS)
+    rank = {"rank": f"{generation:03}{END:06}{STEP_ENDED}"}
+    told = task_error(error)
+    changes: dict[str, Any] = {
+        "status": "FAILED",
+        "finished_at": now().isoformat(),
+        "errors": [*content["errors"], [told.exception_class_path, told.traceback]],
+    }
+    return json.dumps(rank | content | changes | rank, separators=(",", ":"))
 
 
 def encode_json(value: Any) -> Any:
@@ -183,23 +273,19 @@ def encode_task(task: Task) -> orjson.Fragment:
     )
 
 
-def path_of(function: Callable[..., Any]) -> str | None:
-    """Return the path from which `function` can be imported, or None."""
-    path = f"{function.__module__}.{getattr(function, '__qualname__', '')}"
-    try:
-        return path if import_string(path) is function else None
-    except ImportError:
-        return None
-
-
 def decode(text: str) -> TaskResult:
-    """Return the result that `encode` made `text` of. Raises ImportError for an unknown task."""
+    """Return the result that `encode` made `text` of.
+
+    Raises ImportError for a task that this process does not know, and ValueError, TypeError or
+    KeyError for what is no result.
+    """
     state = json.loads(text)
     options = state["task"]
     options["run_after"] = moment(options["run_after"])
-    options["backoff"] = options["backoff"] and import_string(options["backoff"])
+    known = find_task(options.pop("path"))
+    options["backoff"] = find_backoff(options["backoff"]) or known.backoff
     result = TaskResult(
-        task=find_task(options.pop("path")).using(backend=state["backend"], **options),
+        task=restored(known, backend=state["backend"], **options),
         id=state["id"],
         status=TaskResultStatus(state["status"]),
         args=state["args"],
@@ -210,6 +296,7 @@ def decode(text: str) -> TaskResult:
         ],
         worker_ids=state["worker_ids"],
         metadata=state["metadata"],
+        generation=state.get("generation", 0),
         enqueued_at=moment(state["enqueued_at"]),
         started_at=moment(state["started_at"]),
         finished_at=moment(state["finished_at"]),
@@ -221,16 +308,3 @@ def decode(text: str) -> TaskResult:
 
 def moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def find_task(path: str) -> Task:
-    """Return the task at a module path. Raises ImportError if there is none."""
-    found = import_string(path)
-    if not isinstance(found, base.Task):
-        raise ImportError(f"{path} is a {type(found).__name__}, not a task.")
-    return extended(found)
-
-
-def normalised(value: Any) -> Any:
-    """Return a copy of `value` as JSON holds it. Raises TypeError where it cannot."""
-    return None if value is None else normalize_json(value)

@@ -1,7 +1,6 @@
 """Databases of their own for the outbox, beside those that pytest-django makes."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,8 @@ from django.db import connections
 from django.db.models import Model
 from pytest_django import Settings
 
-from hybrid_tasks.celery.publisher import publisher
 from hybrid_tasks.outbox import table
-from hybrid_tasks.outbox.writer import OutboxWriter, writer
-from hybrid_tasks.outbox.writes import Kind, Write
-from hybrid_tasks.results.recorder import recorder
-from tests.processes import PATIENCE
+from tests.hybrid_tasks.runtimes import own_runtime
 
 
 class OutboxRouter:
@@ -46,30 +41,16 @@ def add_sqlite(alias: str, file: Path) -> str:
 
 @contextmanager
 def routed_to(alias: str, settings: Settings) -> Iterator[None]:
-    """Let the outbox live in one database; leave no row and no connection behind."""
+    """Let the outbox live in one database, for a process that begins anew.
+
+    No row, no thread and no connection is left behind.
+    """
     settings.DATABASE_ROUTERS = [OutboxRouter(alias)]
     table.rows().delete()
     try:
-        yield
+        # What its threads still write must not meet the next test.
+        with own_runtime():
+            yield
     finally:
-        # What the background threads still write must not meet the next test.
-        assert publisher.flush(PATIENCE)
-        assert writer.flush(PATIENCE)
-        assert recorder.flush(PATIENCE)
-        in_thread_of(writer, connections.close_all)
         table.rows().delete()
         connections.close_all()
-
-
-def in_thread_of(one: OutboxWriter, function: Callable[[], object]) -> None:
-    """Call `function` in a writer's thread and wait for it."""
-    future: Future[Any] = Future()
-    called: Future[None] = Future()
-
-    def call(_: Future[Any]) -> None:
-        function()
-        called.set_result(None)
-
-    future.add_done_callback(call)
-    one.request(Write(Kind.RELEASE, "no task's id", future=future))
-    called.result(PATIENCE)

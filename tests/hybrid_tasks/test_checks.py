@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from django.apps import apps
 from django.core import checks
+from django.db import connections
 from pytest_django import Settings
 
+import project.urls  # noqa: F401 - checks import it, and its tasks name queues of the project
 from hybrid_tasks.celery.checks import check_celery_settings
+from hybrid_tasks.checks import check_database
 
 LOOP = "hybrid_tasks.backends.eventloop.EventLoopBackend"
 CELERY = "hybrid_tasks.backends.celery.CeleryBackend"
@@ -40,6 +44,9 @@ def test_nothing_is_said_of_good_settings(settings: Settings) -> None:
         ({"max_waiting": True}, "E002"),
         ({"drain_timeout": -0.5}, "E002"),
         ({"result_ttl": 0}, "E002"),
+        ({"lease": 0.5}, "E002"),
+        ({"outbox_timeout": -1}, "E002"),
+        ({"max_bytes": 100}, "E002"),
         ({"result_cache": "nowhere"}, "E003"),
         ({"overflow": "nowhere"}, "E005"),
         ({"overflow": "default"}, "E005"),
@@ -68,6 +75,48 @@ def test_an_overflow_that_lacks_a_queue(settings: Settings) -> None:
     }
     (message,) = [one for one in checks.run_checks() if one.id == "hybrid_tasks.E006"]
     assert "['b']" in message.msg
+
+
+def test_an_overflow_that_keeps_results_elsewhere(settings: Settings) -> None:
+    settings.CACHES = {**settings.CACHES, "other": settings.CACHES["default"]}
+    assert found(settings, {"overflow": "celery"}, {"result_cache": "other"}) == {"E009"}
+
+
+def test_an_app_that_is_not_installed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apps, "is_installed", lambda name: name != "hybrid_tasks")
+    assert found(settings, {}) == {"E007"}
+
+
+def test_times_without_a_zone(settings: Settings) -> None:
+    settings.USE_TZ = False
+    assert found(settings, {}) == {"E008"}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "databases", "expected"),
+    [
+        ("mysql", ["default"], ["hybrid_tasks.E020"]),
+        ("oracle", None, ["hybrid_tasks.E020"]),
+        ("mysql", ["other"], []),
+        ("sqlite", ["default"], []),
+        ("postgresql", ["default"], []),
+    ],
+)
+def test_a_database_whose_clock_is_not_known(
+    vendor: str, databases: list[str] | None, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections["default"], "vendor", vendor)
+    messages = list(check_database(databases))
+    assert [message.id for message in messages] == expected
+    assert all(vendor in message.msg and message.hint for message in messages)
+
+
+def test_a_project_without_our_backends_may_have_any_database(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"}}
+    monkeypatch.setattr(connections["default"], "vendor", "mysql")
+    assert list(check_database(["default"])) == []
 
 
 @pytest.mark.parametrize(
@@ -102,6 +151,7 @@ def test_celery_settings_that_break_a_promise(name: str, value: Any, expected: s
         "broker_url": "redis://localhost/0",
         "accept_content": ["json"],
         "broker_transport_options": {"socket_timeout": 1},
+        "task_default_priority": 5,
     }
     app = Celery("checked", set_as_current=False)
     app.conf.update(good)

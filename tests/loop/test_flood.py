@@ -96,7 +96,7 @@ def test_what_a_hung_broker_was_told_twice_runs_once(system: System) -> None:
 
     system.broker.popen.send_signal(signal.SIGSTOP)
     ids += web.enqueue(2, seconds=4)
-    web.process.wait_for("The broker does not take tasks")
+    web.process.wait_for("does not take tasks")
     system.broker.popen.send_signal(signal.SIGCONT)
     # What was given up went to the outbox, though the broker had got it.
     wait_until(

@@ -176,6 +176,7 @@ async def test_a_task_as_json_tells_nothing_private(
     assert "no-store" in response["Cache-Control"]
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_an_unknown_task_is_not_found(async_client: AsyncClient) -> None:
     for path in ("/tasks/0123456789abcdef/", "/tasks/0123456789abcdef/events/"):
         assert (await async_client.get(path)).status_code == 404

@@ -17,7 +17,6 @@ from hybrid_tasks.backends import base
 from hybrid_tasks.backends import celery as celery_backend
 from hybrid_tasks.backends.base import HybridBackend
 from hybrid_tasks.backends.eventloop import serve
-from hybrid_tasks.results.recorder import recorder
 from hybrid_tasks.results.task_result import TaskResult
 from project.settings import CACHES, CELERY_BROKER_TRANSPORT_OPTIONS, next_redis_database
 from tests.conftest import BIN
@@ -143,8 +142,6 @@ async def contract(
             caplog.set_level("INFO")
             await stack.enter_async_context(serve())
         yield Contract(backend_name, ALIASES[backend_name], ledger, caplog, worker)
-    # While the settings still name the cache that results belong into.
-    assert recorder.flush(PATIENCE)
 
 
 @pytest.fixture(scope="session")

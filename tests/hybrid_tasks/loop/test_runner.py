@@ -3,45 +3,13 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 
 import pytest
 
 from hybrid_tasks.loop import runner as module
-from hybrid_tasks.loop.runner import Job, Reason, Runner, RunnerClosed, RunnerFull, WrongLoop
-
-
-class FunctionJob(Job):
-    """Runs a function; remembers how often, and why it was stopped."""
-
-    def __init__(
-        self, name: str, function: Callable[[], Awaitable[float | None]], priority: int = 0
-    ) -> None:
-        super().__init__(name, priority)
-        self.function = function
-        self.runs = 0
-        self.stops: list[Reason] = []
-
-    async def run(self) -> float | None:
-        self.runs += 1
-        return await self.function()
-
-    def stopped(self, reason: Reason) -> None:
-        self.stops.append(reason)
-
-
-def opened(max_running: int = 2, max_waiting: int = 10) -> Runner:
-    runner = Runner(max_running, max_waiting)
-    runner.open()
-    return runner
-
-
-def waiting_job(name: str, gate: asyncio.Event, priority: int = 0) -> FunctionJob:
-    async def wait() -> None:
-        await gate.wait()
-
-    return FunctionJob(name, wait, priority)
+from hybrid_tasks.loop.runner import RunnerFull, WrongLoop
+from tests.hybrid_tasks.loop.jobs import FunctionJob, opened, waiting_job
 
 
 async def test_no_more_run_or_wait_than_may() -> None:
@@ -54,8 +22,22 @@ async def test_no_more_run_or_wait_than_may() -> None:
     runner.submit(waiting_job("e", gate), accepted=True)
     assert runner.waiting == 2
     gate.set()
-    assert await runner.drain(60) == []
+    assert await runner.drain(60) == ([], [])
     assert (runner.running, runner.waiting) == (0, 0)
+
+
+async def test_what_waits_for_its_time_takes_a_place_of_all_that_there_are() -> None:
+    runner, gate = opened(max_running=2, max_waiting=0), asyncio.Event()
+    runner.submit(waiting_job("a", gate), delay=60)
+    runner.submit(waiting_job("b", gate))
+    assert (runner.running, runner.waiting, runner.places, runner.full) == (1, 1, 0, True)
+    with pytest.raises(RunnerFull):
+        runner.submit(waiting_job("c", gate))
+    assert runner.cancel("a")
+    runner.submit(waiting_job("c", gate))
+    assert runner.running == 2
+    gate.set()
+    await runner.drain(60)
 
 
 async def test_higher_priority_first_then_first_come() -> None:
@@ -108,95 +90,8 @@ async def test_runs_again_after_the_seconds_it_returned() -> None:
     runner.submit(done)
     async with asyncio.timeout(10):
         await third.wait()
-    assert await runner.drain(60) == []
+    assert await runner.drain(60) == ([], [])
     assert done.runs == 3
-
-
-async def test_cancelled_while_waiting_it_never_starts() -> None:
-    runner, gate = opened(max_running=1), asyncio.Event()
-    runner.submit(waiting_job("a", gate))
-    waits, delayed = waiting_job("b", gate), waiting_job("c", gate)
-    runner.submit(waits)
-    runner.submit(delayed, delay=60)
-    assert runner.cancel("b")
-    assert runner.cancel("c")
-    assert runner.waiting == 0
-    assert not runner.cancel("b")
-    gate.set()
-    assert await runner.drain(60) == []
-    assert (waits.runs, waits.stops) == (0, [Reason.CANCELLED])
-    assert (delayed.runs, delayed.stops) == (0, [Reason.CANCELLED])
-
-
-async def test_cancelled_while_running_it_cleans_up() -> None:
-    runner, cleaned = opened(), []
-
-    async def hang() -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cleaned.append(True)
-
-    job = FunctionJob("a", hang)
-    runner.submit(job)
-    await asyncio.sleep(0)
-    assert runner.cancel("a")
-    await runner.drain(60)
-    assert cleaned == [True]
-    assert job.stops == [Reason.CANCELLED]
-
-
-async def test_draining_gives_back_what_did_not_finish() -> None:
-    runner = opened(max_running=2)
-
-    async def interrupted() -> float | None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            return 0.0
-        return None
-
-    async def gives_up() -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            return
-
-    runner.submit(FunctionJob("again", interrupted))
-    runner.submit(FunctionJob("done", gives_up))
-    runner.submit(waiting_job("waits", asyncio.Event()))
-    runner.submit(waiting_job("later", asyncio.Event()), delay=60)
-    await asyncio.sleep(0)
-    left = await runner.drain(0.01)
-    assert sorted(job.id for job in left) == ["again", "later", "waits"]
-    with pytest.raises(RunnerClosed):
-        runner.submit(waiting_job("new", asyncio.Event()))
-
-
-async def test_what_is_cut_off_before_its_first_step_is_given_back() -> None:
-    runner = opened(max_running=1)
-    job = waiting_job("a", asyncio.Event())
-    runner.submit(job)
-    left = await runner.drain(0)
-    assert left == [job]
-
-
-async def test_a_job_that_will_not_stop_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
-    runner, gate = opened(), asyncio.Event()
-
-    async def stubborn() -> None:
-        while not gate.is_set():
-            try:
-                await gate.wait()
-            except asyncio.CancelledError:
-                continue
-
-    runner.submit(FunctionJob("a", stubborn))
-    await asyncio.sleep(0)
-    assert await runner.drain(0.01, grace=0.01) == []
-    assert "Job a did not stop within 0.01 s" in caplog.text
-    gate.set()
-    await asyncio.sleep(0)
 
 
 async def test_a_job_that_raises_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
@@ -206,12 +101,13 @@ async def test_a_job_that_raises_harms_no_other(caplog: pytest.LogCaptureFixture
     async def broken() -> None:
         raise ValueError("broken")
 
-    following = waiting_job("b", gate)
-    runner.submit(FunctionJob("a", broken))
+    raising, following = FunctionJob("a", broken), waiting_job("b", gate)
+    runner.submit(raising)
     runner.submit(following)
     await runner.drain(60)
-    assert following.runs == 1
-    assert "Job a raised" in caplog.text
+    assert (raising.runs, following.runs) == (1, 1)
+    assert [type(error) for error in raising.drops] == [ValueError]
+    assert "Job a ended without having done its work" in caplog.text
 
 
 async def test_refuses_any_other_loop() -> None:

@@ -1,5 +1,6 @@
 """Celery applications that only send, and what they have sent, as a broker has it."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from celery import Celery
 from redis import Redis
 
+from hybrid_tasks.results.states import decode
+from hybrid_tasks.results.task_result import TaskResult
 from tests.processes import PATIENCE
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -33,3 +36,9 @@ def messages(url: str) -> Iterator[dict[str, Any]]:
         for key in client.keys("default*"):
             while (raw := client.lpop(key)) is not None:
                 yield json.loads(raw)
+
+
+def state_in(message: dict[str, Any]) -> TaskResult:
+    """Return the state of the task that a message carries."""
+    (text,), _kwargs, _embedded = json.loads(base64.b64decode(message["body"]))
+    return decode(text)

@@ -5,15 +5,11 @@ from typing import Any
 
 from pytest_django import Settings
 
-from hybrid_tasks.celery.publisher import publisher
-from hybrid_tasks.outbox.writer import writer
 from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.runtime import current
 from tests.hybrid_tasks.outbox import broker
-from tests.hybrid_tasks.outbox.rows import (
-    LEASE,
-    row_states,
-)
-from tests.processes import PATIENCE
+from tests.hybrid_tasks.outbox.rows import LEASE, row_states
+from tests.hybrid_tasks.runtimes import settle
 
 
 def use(settings: Settings, app: str) -> None:
@@ -39,6 +35,6 @@ def ids_in(queue: str) -> Counter[str]:
 
 
 def settled() -> dict[str, str]:
-    assert publisher.flush(PATIENCE)
-    assert writer.flush(PATIENCE)
+    """Return the rows when all that was asked for is sent and written."""
+    settle(current())
     return row_states()

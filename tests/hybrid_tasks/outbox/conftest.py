@@ -7,12 +7,15 @@ import dj_database_url
 import pytest
 from pytest_django import DjangoDbBlocker, Settings
 
-from hybrid_tasks.outbox import thread
+from hybrid_tasks.outbox import writer as writer_room
+from hybrid_tasks.outbox.writer import OutboxWriter, writer
+from hybrid_tasks.runtime import Runtime
 from hybrid_tasks.signals import task_dead
 from tests.hybrid_tasks.databases import add_database, add_sqlite, routed_to
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
 from tests.hybrid_tasks.outbox.on_loop import use
-from tests.hybrid_tasks.outbox.writers import Gate, MortalWriter
+from tests.hybrid_tasks.outbox.writers import Gate, Work
+from tests.hybrid_tasks.runtimes import HandClock, own_runtime
 from tests.postgres import Postgres
 
 
@@ -49,19 +52,33 @@ def database(
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Before each transaction of a writer."""
     gate = Gate()
-    monkeypatch.setattr(thread, "perform", gate.perform)
+    monkeypatch.setattr(writer_room, "perform", gate.perform)
     return gate
 
 
 @pytest.fixture
-def a_writer(database: str, gate: Gate) -> Iterator[MortalWriter]:
-    """A writer of its own."""
-    one = MortalWriter()
-    try:
-        yield one
-    finally:
-        gate.open()
-        one.end()
+def a_writer(database: str, gate: Gate) -> Iterator[OutboxWriter]:
+    """The writer of a process that has just begun."""
+    yield writer()
+    gate.open()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def by_hand(database: str, gate: Gate, clock: HandClock) -> Iterator[OutboxWriter]:
+    """A writer without a thread: it writes when somebody waits for it, and when it is told to."""
+    with own_runtime(Runtime(threads=False, clock=clock)) as runtime:
+        yield runtime.part(OutboxWriter)
+
+
+@pytest.fixture
+def work(by_hand: OutboxWriter) -> Work:
+    """What owns rows in the process of the writer that is stepped by hand."""
+    return Work(by_hand.runtime)
 
 
 @pytest.fixture

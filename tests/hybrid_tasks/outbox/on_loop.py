@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+from django.tasks import task_backends
 from pytest_django import Settings
 
-from hybrid_tasks.backends.base import hybrid_backend
-from hybrid_tasks.backends.eventloop import serve
+from hybrid_tasks.backends.eventloop import EventLoopBackend, serve
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.outbox.writer import writer
 from hybrid_tasks.results.task_result import TaskResult
@@ -37,9 +37,14 @@ async def enqueue(task: Any, *args: Any) -> TaskResult:
     return result
 
 
+def backend() -> EventLoopBackend:
+    found = task_backends["default"]
+    assert isinstance(found, EventLoopBackend)
+    return found
+
+
 async def cancel(result: TaskResult) -> bool:
-    cancelled: bool = await hybrid_backend("default").acancel(result.id)
-    return cancelled
+    return await backend().acancel(result.id)
 
 
 async def read(function: Any, *args: Any) -> Any:
@@ -49,7 +54,7 @@ async def read(function: Any, *args: Any) -> Any:
 
 async def settled() -> dict[str, str]:
     """Return the rows when all that was asked for is written."""
-    assert await asyncio.to_thread(writer.flush, PATIENCE)
+    assert await asyncio.to_thread(writer().flush, PATIENCE)
     there: dict[str, str] = await read(row_states)
     return there
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("database")
 def test_an_attempt_is_counted_for_what_is_held_and_the_lease_is_new() -> None:
     ours, others = add("me"), add("you")
     expire(ours.id)
-    assert start_held({ours.id, others.id}, "me", LEASE) == {ours.id}
+    assert start_held({ours.id, others.id}, "me", LEASE, 1) == {ours.id}
     assert (row(ours.id).attempts, row(others.id).attempts) == (1, 0)
     assert about(ours.id, LEASE)
 
@@ -38,12 +38,12 @@ def test_an_attempt_is_counted_for_what_is_held_and_the_lease_is_new() -> None:
 def test_no_attempt_is_counted_for_what_is_lost(lose: InState) -> None:
     result = add("me")
     lose(result.id)
-    assert start_held({result.id}, "me", LEASE) == set()
+    assert start_held({result.id}, "me", LEASE, 1) == set()
     assert row(result.id).attempts == 0
 
 
 def test_what_is_gone_cannot_be_started() -> None:
-    assert start_held({"unknown"}, "me", LEASE) == set()
+    assert start_held({"unknown"}, "me", LEASE, 1) == set()
 
 
 @pytest.mark.parametrize("state", ALL)
@@ -100,7 +100,7 @@ def test_a_lease_that_ran_out_goes_to_who_asks_first() -> None:
     expire(result.id)
     assert claims.claim_delivered(result.id, "me", LEASE) is not None
     assert claims.claim_delivered(result.id, "you", LEASE) is None
-    assert start_held({result.id}, "dead process", LEASE) == set()
+    assert start_held({result.id}, "dead process", LEASE, 1) == set()
 
 
 def test_renewing_is_for_all_that_is_held_and_nothing_else() -> None:

@@ -9,8 +9,8 @@ import pytest
 from django.db import connections
 from pytest_django import DjangoDbBlocker, Settings
 
+from hybrid_tasks import engine
 from hybrid_tasks.exceptions import OutboxUnavailable
-from hybrid_tasks.outbox import thread
 from hybrid_tasks.outbox.inserts import NewRow
 from hybrid_tasks.outbox.writer import OutboxWriter
 from tests.hybrid_tasks.databases import add_database, routed_to
@@ -24,7 +24,7 @@ from tests.hybrid_tasks.outbox.rows import (
     row_states,
     states_apart,
 )
-from tests.hybrid_tasks.outbox.writers import Gate
+from tests.hybrid_tasks.outbox.writers import Gate, Work
 from tests.postgres import Postgres, Stop, running_postgres
 from tests.processes import PATIENCE, wait_until
 
@@ -58,11 +58,11 @@ def database(
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thread, "PAUSE_CAP", 0.2)
+    monkeypatch.setattr(engine, "PAUSE_CAP", 0.2)
 
 
-def new(writer: OutboxWriter, lease: float = LEASE) -> NewRow:
-    return NewRow(make(), holder=writer.holder, lease=lease)
+def new(writer: OutboxWriter) -> NewRow:
+    return NewRow(make(), holder=writer.holder, lease=LEASE)
 
 
 def stop(server: Postgres) -> None:
@@ -92,7 +92,7 @@ def test_who_does_not_wait_so_long_is_told_and_leaves_no_row(
 ) -> None:
     stop(server)
     with pytest.raises(OutboxUnavailable, match=r"did not take the task within 0\.3 s"):
-        a_writer.put(new(a_writer), 0.3)
+        a_writer.put_row(new(a_writer), 0.3)
     server.start()
     assert a_writer.flush(PATIENCE)
     assert row_states() == {}
@@ -102,15 +102,15 @@ def test_an_idle_connection_that_was_cut_is_replaced(
     a_writer: OutboxWriter, server: Postgres
 ) -> None:
     one, other = new(a_writer), new(a_writer)
-    a_writer.put(one, PATIENCE)
+    a_writer.put_row(one, PATIENCE)
     restart(server)
-    a_writer.put(other, PATIENCE)
+    a_writer.put_row(other, PATIENCE)
     assert set(row_states()) == {one.result.id, other.result.id}
 
 
 def test_what_nobody_waits_for_is_not_forgotten(a_writer: OutboxWriter, server: Postgres) -> None:
     rows = [new(a_writer) for _ in range(4)]
-    a_writer.put_all(rows, PATIENCE)
+    a_writer.put_rows(rows, PATIENCE)
     ended, failed, released, kept = [one.result for one in rows]
     stop(server)
     a_writer.remove(ended.id)
@@ -130,7 +130,7 @@ async def test_an_attempt_waits_for_the_database(a_writer: OutboxWriter, server:
     one = new(a_writer)
     await a_writer.aput(one, PATIENCE)
     await asyncio.to_thread(stop, server)
-    starting = asyncio.create_task(a_writer.astart(one.result.id, LEASE))
+    starting = asyncio.create_task(a_writer.astart(one.result.id, LEASE, 1))
     done, _ = await asyncio.wait([starting], timeout=0.3)
     assert not done
     await asyncio.to_thread(server.start)
@@ -138,12 +138,11 @@ async def test_an_attempt_waits_for_the_database(a_writer: OutboxWriter, server:
 
 
 def test_leases_are_renewed_when_it_is_back(a_writer: OutboxWriter, server: Postgres) -> None:
-    one = new(a_writer, SHORT)
-    a_writer.put(one, PATIENCE)
+    task_id = Work(a_writer.runtime).put(a_writer, SHORT)
     restart(server)
-    before = row(one.result.id).available_at
-    wait_until(lambda: row(one.result.id).available_at > before, "the lease is renewed")
-    assert row(one.result.id).claimed_by == a_writer.holder
+    before = row(task_id).available_at
+    wait_until(lambda: row(task_id).available_at > before, "the lease is renewed")
+    assert row(task_id).claimed_by == a_writer.holder
 
 
 @pytest.mark.parametrize("how", ["fast", "crash"])

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
 async def test_the_row_is_there_until_the_task_has_succeeded() -> None:
     async with running() as result:
         assert await read(row_states) == {result.id: State.CLAIMED}
-        assert (await read(row, result.id)).claimed_by == writer.holder
+        assert (await read(row, result.id)).claimed_by == writer().holder
         assert (await read(row, result.id)).attempts == 1
         gates["gate"].set()
         assert (await finished(result)).return_value == "gate"

@@ -1,24 +1,21 @@
-"""How a process keeps what it holds, and hears of what it has lost."""
+"""How a process keeps the rows that its work owns, and hears of those that it has lost."""
 
 import os
 
 import pytest
 
-from hybrid_tasks.outbox import inserts, thread, writes
+from hybrid_tasks import engine
+from hybrid_tasks.outbox import inserts, writes
+from hybrid_tasks.outbox import writer as writer_room
 from hybrid_tasks.outbox.clock import After
 from hybrid_tasks.outbox.inserts import NewRow
-from hybrid_tasks.outbox.writer import OutboxWriter
+from hybrid_tasks.outbox.writer import OutboxWriter, writer
 from tests.hybrid_tasks.outbox.rows import LEASE, State, change, make, row, row_states
-from tests.hybrid_tasks.outbox.writers import Gate
+from tests.hybrid_tasks.outbox.writers import Gate, Work
+from tests.hybrid_tasks.runtimes import HandClock
 from tests.processes import PATIENCE, wait_until
 
 SHORT = 1.0  # seconds: renewed three times in each
-
-
-def put(writer: OutboxWriter, lease: float) -> str:
-    result = make()
-    writer.put(NewRow(result, holder=writer.holder, lease=lease), PATIENCE)
-    return result.id
 
 
 def wait_for_renewal(task_id: str) -> None:
@@ -26,8 +23,30 @@ def wait_for_renewal(task_id: str) -> None:
     wait_until(lambda: row(task_id).available_at > before, "the lease is renewed")
 
 
-def test_a_lease_is_renewed_as_long_as_the_row_is_held(a_writer: OutboxWriter) -> None:
-    task_id = put(a_writer, SHORT)
+class Renewal:
+    """Lets the time of a renewal come, and tells which rows it was for."""
+
+    def __init__(self, by_hand: OutboxWriter, clock: HandClock) -> None:
+        self._writer = by_hand
+        self._clock = clock
+
+    def of(self, *ids: str) -> set[str]:
+        before = {task_id: row(task_id).available_at for task_id in ids}
+        due = self._writer.until_due()
+        assert due is not None
+        assert due > 0
+        self._clock.seconds += due
+        self._writer.step()
+        return {task_id for task_id in ids if row(task_id).available_at > before[task_id]}
+
+
+@pytest.fixture
+def renewal(by_hand: OutboxWriter, clock: HandClock) -> Renewal:
+    return Renewal(by_hand, clock)
+
+
+def test_a_lease_is_renewed_as_long_as_the_row_is_owned(a_writer: OutboxWriter) -> None:
+    task_id = Work(a_writer.runtime).put(a_writer, SHORT)
     for _ in range(4):  # one more than a lease has
         wait_for_renewal(task_id)
     assert row(task_id).claimed_by == a_writer.holder
@@ -36,78 +55,112 @@ def test_a_lease_is_renewed_as_long_as_the_row_is_held(a_writer: OutboxWriter) -
 def test_a_lease_is_renewed_in_time_whatever_the_thread_waits_for(
     a_writer: OutboxWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a worker, which claims rows itself while its writer sleeps."""
-    monkeypatch.setattr(thread, "IDLE_SECONDS", 10 * PATIENCE)
-    put(a_writer, 10 * LEASE)
+    """As after a commit in the caller's own transaction, of which the thread knows nothing."""
+    monkeypatch.setattr(engine, "IDLE_SECONDS", 10 * PATIENCE)
+    work = Work(a_writer.runtime)
+    work.put(a_writer, 10 * LEASE)
     result = make()
     inserts.insert([NewRow(result, holder=a_writer.holder, lease=SHORT)])
-    a_writer.hold(result.id, SHORT)
+    work.leases[result.id] = SHORT
+    a_writer.own(SHORT)
     wait_for_renewal(result.id)
 
 
-def test_one_renewal_is_for_all(a_writer: OutboxWriter) -> None:
-    ids = [put(a_writer, SHORT) for _ in range(4)]
-    for task_id in ids:
-        wait_for_renewal(task_id)
-
-
-def test_what_nobody_would_run_is_not_renewed(a_writer: OutboxWriter) -> None:
-    """Such as a row whose transaction was committed, and then another's on_commit hook raised."""
-    stray, kept = put(a_writer, SHORT), put(a_writer, SHORT)
-    a_writer.forget([stray])
-    wait_for_renewal(kept)  # the one of both may have begun
-    before = row(stray).available_at
-    wait_for_renewal(kept)
-    wait_for_renewal(kept)
-    assert (row(stray).available_at, row(stray).state) == (before, State.CLAIMED)
-
-
-def test_what_is_let_go_is_not_renewed(a_writer: OutboxWriter) -> None:
-    gone, kept = put(a_writer, SHORT), put(a_writer, SHORT)
-    a_writer.release(gone)
-    assert a_writer.flush(PATIENCE)
-    before = row(gone).available_at
-    wait_for_renewal(kept)
-    assert (row(gone).available_at, row(gone).state) == (before, State.WAITING)
-
-
-def test_listeners_hear_of_what_another_process_has_taken(
-    a_writer: OutboxWriter, caplog: pytest.LogCaptureFixture
+def test_a_lease_is_renewed_thrice_in_its_time(
+    by_hand: OutboxWriter, work: Work, clock: HandClock
 ) -> None:
-    heard: list[set[str]] = []
-    a_writer.listeners.append(heard.append)
-    lost, kept = put(a_writer, SHORT), put(a_writer, SHORT)
+    work.put(by_hand, LEASE)
+    for _ in range(3):
+        assert by_hand.until_due() == pytest.approx(LEASE / 3)
+        clock.seconds += LEASE / 3
+        by_hand.step()
+
+
+def test_one_renewal_is_for_all(by_hand: OutboxWriter, work: Work, renewal: Renewal) -> None:
+    ids = [work.put(by_hand, lease) for lease in (LEASE, LEASE / 2, LEASE, LEASE / 2)]
+    assert by_hand.until_due() == pytest.approx(LEASE / 6)
+    assert renewal.of(*ids) == set(ids)
+
+
+def test_what_nobody_would_run_is_not_renewed(
+    by_hand: OutboxWriter, work: Work, renewal: Renewal
+) -> None:
+    """Such as a row whose transaction was committed, and then another's on_commit hook raised."""
+    stray, kept = work.put(by_hand, LEASE), work.put(by_hand, LEASE)
+    del work.leases[stray]
+    for _ in range(3):
+        assert renewal.of(stray, kept) == {kept}
+    assert row(stray).state == State.CLAIMED
+
+
+def test_what_is_claimed_for_a_delivery_is_renewed(
+    by_hand: OutboxWriter, work: Work, renewal: Renewal
+) -> None:
+    result = make()
+    inserts.insert([NewRow(result)])
+    assert by_hand.claim(result.id, LEASE, PATIENCE)
+    work.leases[result.id] = LEASE
+    assert renewal.of(result.id) == {result.id}
+
+
+def test_without_work_there_is_nothing_to_renew(
+    by_hand: OutboxWriter, work: Work, clock: HandClock
+) -> None:
+    work.put(by_hand, LEASE)
+    work.leases.clear()
+    clock.seconds += LEASE
+    by_hand.step()
+    assert by_hand.until_due() is None
+
+
+def test_who_owns_a_row_hears_that_another_process_has_taken_it(
+    by_hand: OutboxWriter, work: Work, renewal: Renewal, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost, kept = work.put(by_hand, LEASE), work.put(by_hand, LEASE)
     change(lost, claimed_by="other", available_at=After(LEASE))
-    wait_until(lambda: heard, "the loss is told")
-    wait_for_renewal(kept)
-    assert heard == [{lost}]
+    assert renewal.of(lost, kept) == {kept}
+    assert work.heard == [{lost}]
     assert row(lost).claimed_by == "other"
     assert "1 tasks were taken over while this process hung" in caplog.text
+    assert renewal.of(lost, kept) == {kept}
+    assert work.heard == [{lost}]
 
 
-def test_a_listener_that_raises_does_not_end_the_writer(a_writer: OutboxWriter) -> None:
-    """Such as one whose loop is closed."""
-    heard: list[set[str]] = []
+def test_what_ends_while_it_is_renewed_is_not_lost(by_hand: OutboxWriter, renewal: Renewal) -> None:
+    class Ending(Work):
+        def owned(self) -> list[tuple[str, float]]:
+            owned = super().owned()
+            self.leases.pop(ended, None)
+            return owned
 
-    def listen(lost: set[str]) -> None:
-        heard.append(lost)
-        raise RuntimeError("Event loop is closed")
+    ending = Ending(by_hand.runtime)
+    ended = ending.put(by_hand, LEASE)
+    kept = ending.put(by_hand, LEASE)
+    change(ended, state=State.WAITING, claimed_by="")
+    assert renewal.of(kept) == {kept}
+    assert ending.heard == []
 
-    a_writer.listeners.append(listen)
-    lost = put(a_writer, SHORT)
+
+def test_an_owner_that_raises_does_not_end_the_writer(a_writer: OutboxWriter) -> None:
+    class Raising(Work):
+        def lost(self, ids: set[str]) -> None:
+            super().lost(ids)
+            raise RuntimeError("Event loop is closed")
+
+    raising = Raising(a_writer.runtime)
+    lost = raising.put(a_writer, SHORT)
     change(lost, claimed_by="other", available_at=After(LEASE))
-    wait_until(lambda: heard, "the loss is told")
-    kept = put(a_writer, SHORT)
-    wait_for_renewal(kept)
-    assert heard == [{lost}]
+    wait_until(lambda: raising.heard, "the loss is told")
+    wait_for_renewal(raising.put(a_writer, SHORT))
+    assert raising.heard == [{lost}]
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_child_begins_anew(
     a_writer: OutboxWriter, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It holds nothing of its parent's, writes nothing of its parent's, and can write."""
-    held = put(a_writer, LEASE)
+    """It owns nothing of its parent's, writes nothing of its parent's, and can write."""
+    held = Work(a_writer.runtime).put(a_writer, LEASE)
     gate.close()
     a_writer.remove(held)
     gate.wait_for_knock()
@@ -116,10 +169,10 @@ def test_a_forked_child_begins_anew(
     if child == 0:
         try:
             # Not by the gate, whose lock the parent's thread may have held.
-            monkeypatch.setattr(thread, "perform", writes.perform)
-            a_writer.put(NewRow(result, holder=a_writer.holder, lease=LEASE), PATIENCE)
-            a_writer.hold(result.id, LEASE)
-            os._exit(0 if a_writer.flush(PATIENCE) else 1)
+            monkeypatch.setattr(writer_room, "perform", writes.perform)
+            anew = writer()
+            anew.put_row(NewRow(result, holder=anew.holder, lease=LEASE), PATIENCE)
+            os._exit(0 if anew.flush(PATIENCE) and not anew.runtime.owned() else 1)
         finally:
             os._exit(2)
     _, status = os.waitpid(child, 0)

@@ -1,15 +1,13 @@
 """The Celery backend and the relay while nothing listens where the broker should."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from pytest_django import Settings
 
 from hybrid_tasks.backends import celery as celery_backend
 from hybrid_tasks.backends.eventloop import serve
-from hybrid_tasks.celery import publisher as publisher_module
-from hybrid_tasks.celery.publisher import publisher
+from hybrid_tasks.celery import publisher, sending
 from hybrid_tasks.exceptions import BrokerUnavailable
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.relay import Relayed, relay
@@ -32,15 +30,13 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.fixture
-def away(settings: Settings, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def away(settings: Settings, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing listens where the broker should, however slow this machine is."""
     use(settings, "away")
-    monkeypatch.setattr(publisher_module, "AWAY_SECONDS", LEASE)
-    monkeypatch.setattr(publisher_module, "OUTBOX_SECONDS", PATIENCE)
+    monkeypatch.setattr(publisher, "AWAY_SECONDS", LEASE)
+    monkeypatch.setattr(publisher, "OUTBOX_SECONDS", PATIENCE)
+    monkeypatch.setattr(sending, "ROWS_SECONDS", PATIENCE)
     monkeypatch.setattr(celery_backend, "FALLBACK_SECONDS", PATIENCE)
-    yield
-    assert publisher.flush(PATIENCE)
-    publisher._away_until = 0.0  # the other tests have a broker
 
 
 @pytest.mark.usefixtures("away")
@@ -68,7 +64,7 @@ def test_a_durable_task_is_left_to_the_relay() -> None:
 def test_a_durable_task_for_which_there_is_no_room_is_left_to_the_relay(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(publisher, "limit", 0)
+    monkeypatch.setattr(publisher.Publisher, "limit", 0)
     result = enqueue(durable_tasks.count)
     assert settled() == {result.id: State.WAITING}
     assert f"Task id={result.id} is left to the relay" in caplog.text

@@ -11,14 +11,12 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from hybrid_tasks.celery import publisher as publisher_module
-from hybrid_tasks.celery.message import HEADER
 from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.execution import then_close
 from hybrid_tasks.outbox import claims
 from hybrid_tasks.relay import Relayed, relay
 from hybrid_tasks.relay import relaying as relay_module
 from hybrid_tasks.results import states
-from hybrid_tasks.results.states import decode
 from hybrid_tasks.signals import task_dead
 from project.settings import next_redis_database
 from tests.hybrid_tasks import tasks
@@ -137,7 +135,7 @@ def test_a_message_holds_the_errors_of_earlier_attempts(queue: str) -> None:
     claims.postpone(tried, "worker", 0)
     assert relay() == Relayed(sent=1)
     (message,) = broker.messages(queue)
-    sent = decode(message["headers"][HEADER])
+    sent = broker.state_in(message)
     assert (sent.attempts, len(sent.errors)) == (1, 1)
 
 

@@ -11,7 +11,6 @@ from django.tasks import TaskResultStatus
 from pytest_django import Settings
 
 from hybrid_tasks.backends import eventloop
-from hybrid_tasks.backends.base import hybrid_backend
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.outbox import claims, inserts
@@ -23,8 +22,16 @@ from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
-from tests.hybrid_tasks.outbox.on_loop import QUICK, enqueue, read, running, settled, use
-from tests.hybrid_tasks.outbox.rows import LEASE, State, change, expire, make, row
+from tests.hybrid_tasks.outbox.on_loop import (
+    QUICK,
+    backend,
+    enqueue,
+    read,
+    running,
+    settled,
+    use,
+)
+from tests.hybrid_tasks.outbox.rows import LEASE, State, about, change, expire, make, row
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
@@ -62,20 +69,42 @@ async def test_what_has_no_attempt_left_is_a_dead_letter(dead: list[dict[str, An
     assert left.status == TaskResultStatus.FAILED
 
 
-@pytest.mark.parametrize("message", ["no JSON", None])
-async def test_what_cannot_be_read_is_a_dead_letter(
-    dead: list[dict[str, Any]], message: str | None
-) -> None:
+UNREADABLE = pytest.mark.parametrize("message", ["no JSON", "{}", None])
+
+
+async def leave_unreadable(message: str | None, **values: Any) -> str:
+    """Leave a row with this message, or with that of a task that nobody here has; return its id."""
     left = await read(leave, durable_tasks.count)
     text = (await read(row, left.id)).message
-    await read(
-        partial(change, left.id, message=message or text.replace("durable_tasks.count", "gone"))
-    )
+    message = message or text.replace("durable_tasks.count", "gone")
+    await read(partial(change, left.id, message=message, **values))
+    return left.id
+
+
+@UNREADABLE
+async def test_what_cannot_be_read_is_left_to_those_who_can(
+    message: str | None, dead: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as processes of the next version, which are started in these minutes."""
+    left = await leave_unreadable(message)
+    async with serve():
+        await until(lambda: "cannot be run here, is tried later" in caplog.text, "it is told")
+    assert await settled() == {left: State.CLAIMED}
+    assert (await read(row, left)).sends == 1
+    assert await read(about, left, LEASE)
+    assert dead == []
+
+
+@UNREADABLE
+async def test_what_nobody_could_read_for_long_is_a_dead_letter(
+    message: str | None, dead: list[dict[str, Any]]
+) -> None:
+    left = await leave_unreadable(message, sends=relaying.UNKNOWN_SENDS - 1)
     async with serve():
         await until(lambda: dead, "the signal is sent")
-    assert await settled() == {left.id: State.DEAD}
-    assert (dead[0]["task_id"], dead[0]["task_result"]) == (left.id, None)
-    assert len((await read(row, left.id)).errors) == 1
+    assert await settled() == {left: State.DEAD}
+    assert (dead[0]["task_id"], dead[0]["task_result"]) == (left, None)
+    assert len((await read(row, left)).errors) == 1
 
 
 async def test_what_finds_no_place_is_left_and_adopted_later(settings: Settings) -> None:
@@ -137,7 +166,7 @@ async def test_what_another_process_has_taken_is_stopped_here(settings: Settings
     use(settings, lease=QUICK)
     async with running() as result:
         await read(partial(change, result.id, claimed_by="other", available_at=After(LEASE)))
-        held = hybrid_backend("default").local_result
+        held = backend().local_result
         await until(lambda: held(result.id) is None, "it is stopped")
         assert await settled() == {result.id: State.CLAIMED}
         assert (await read(row, result.id)).claimed_by == "other"

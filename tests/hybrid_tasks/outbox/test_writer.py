@@ -1,4 +1,4 @@
-"""The thread that commits what many want written, and keeps leases."""
+"""The writer: what many want written shares a commit, and who gave up leaves nothing behind."""
 
 import asyncio
 from functools import partial
@@ -6,9 +6,10 @@ from functools import partial
 import pytest
 from django.db import IntegrityError
 
+from hybrid_tasks import engine
 from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.execution import then_close
-from hybrid_tasks.outbox import inserts, thread, writes
+from hybrid_tasks.outbox import inserts, writes
 from hybrid_tasks.outbox import writer as writer_room
 from hybrid_tasks.outbox.clock import After
 from hybrid_tasks.outbox.inserts import NewRow
@@ -20,8 +21,7 @@ from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox.rows import LEASE, State, about, change, make, row, row_states
 from tests.hybrid_tasks.outbox.rows import states_apart as rows_there
 from tests.hybrid_tasks.outbox.writers import Gate, locked_table
-from tests.hybrid_tasks.pauses import HeldPause
-from tests.processes import PATIENCE, wait_until
+from tests.processes import PATIENCE
 
 
 def new(writer: OutboxWriter, lease: float = LEASE) -> NewRow:
@@ -35,7 +35,7 @@ def unwritable() -> NewRow:
 
 def put(writer: OutboxWriter, lease: float = LEASE) -> TaskResult:
     one = new(writer, lease)
-    writer.put(one, PATIENCE)
+    writer.put_row(one, PATIENCE)
     return one.result
 
 
@@ -56,9 +56,9 @@ async def test_the_row_is_there_when_the_caller_goes_on(a_writer: OutboxWriter) 
 
 
 def test_many_rows_of_one_caller(a_writer: OutboxWriter, gate: Gate) -> None:
-    a_writer.put_all([new(a_writer) for _ in range(1200)], PATIENCE)
+    a_writer.put_rows([new(a_writer) for _ in range(1200)], PATIENCE)
     assert len(row_states()) == 1200
-    assert max(gate.sizes) <= thread.BATCH
+    assert max(gate.sizes) <= engine.BATCH
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["claimed", "for the relay"])
@@ -68,7 +68,7 @@ def test_who_gave_up_leaves_no_row(a_writer: OutboxWriter, held: bool) -> None:
     with locked_table():
         for one in rows:
             with pytest.raises(OutboxUnavailable, match=r"did not take the task within 0\.2 s"):
-                a_writer.put(one, 0.2)
+                a_writer.put_row(one, 0.2)
     kept = put(a_writer)
     assert a_writer.flush(PATIENCE)
     assert row_states() == {kept.id: State.CLAIMED}
@@ -103,16 +103,13 @@ def test_a_lost_answer_to_a_commit_changes_nothing(a_writer: OutboxWriter, gate:
 
 @pytest.mark.parametrize("held", [True, False], ids=["claimed", "for the relay"])
 def test_who_gave_up_while_the_answer_was_lost_leaves_no_row(
-    a_writer: OutboxWriter, gate: Gate, held: bool, monkeypatch: pytest.MonkeyPatch
+    by_hand: OutboxWriter, gate: Gate, held: bool
 ) -> None:
-    pause = HeldPause()
-    monkeypatch.setattr(thread, "time", pause)
-    monkeypatch.setattr(writer_room, "wait", lambda *_: pause.begun.wait(PATIENCE))
     gate.answers_to_lose = 1
-    with pytest.raises(OutboxUnavailable):
-        a_writer.put(new(a_writer) if held else NewRow(make()), 0.3)
-    pause.over.set()
-    assert a_writer.flush(PATIENCE)
+    with pytest.raises(OutboxUnavailable, match="the answer to the commit was lost"):
+        by_hand.put_row(new(by_hand) if held else NewRow(make()), PATIENCE)
+    assert len(row_states()) == 1
+    assert by_hand.flush(PATIENCE)
     assert row_states() == {}
 
 
@@ -129,13 +126,13 @@ async def test_one_bad_request_spares_its_neighbours(
     assert [type(one) for one in answers] == [type(None)] * 3 + [TypeError] + [type(None)] * 2
     there = await asyncio.to_thread(rows_there)
     assert set(there) == {one.result.id for one in good}
-    assert "its row cannot be written" in caplog.text
+    assert "hybrid-tasks-outbox cannot write INSERT of task id=" in caplog.text
 
 
 def test_one_bad_row_of_a_caller_takes_the_others_along(a_writer: OutboxWriter) -> None:
     """A caller who is told that it failed must not have put any."""
     with pytest.raises(TypeError):
-        a_writer.put_all([new(a_writer), unwritable(), NewRow(make())], PATIENCE)
+        a_writer.put_rows([new(a_writer), unwritable(), NewRow(make())], PATIENCE)
     assert a_writer.flush(PATIENCE)
     assert row_states() == {}
 
@@ -144,7 +141,7 @@ def test_a_refusal_is_told_as_one(a_writer: OutboxWriter, monkeypatch: pytest.Mo
     def refuse(*_: object) -> None:
         raise IntegrityError("no such column")
 
-    monkeypatch.setattr(thread, "perform", refuse)
+    monkeypatch.setattr(writer_room, "perform", refuse)
     with pytest.raises(OutboxUnavailable, match="refused the task: no such column"):
         put(a_writer)
 
@@ -152,12 +149,12 @@ def test_a_refusal_is_told_as_one(a_writer: OutboxWriter, monkeypatch: pytest.Mo
 def test_too_many_requests_are_refused_at_once(
     a_writer: OutboxWriter, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread, "LIMIT", 2)
+    monkeypatch.setattr(a_writer, "limit", 2)
     gate.close()
     a_writer.release("no task's id")
     gate.wait_for_knock()
     with pytest.raises(OutboxUnavailable, match="2 requests wait for the database already"):
-        a_writer.put_all([new(a_writer) for _ in range(3)], PATIENCE)
+        a_writer.put_rows([new(a_writer) for _ in range(3)], PATIENCE)
     gate.open()
     assert a_writer.flush(PATIENCE)
     assert row_states() == {}
@@ -169,7 +166,7 @@ async def test_attempts_are_counted_by_those_who_hold_the_row(a_writer: OutboxWr
         await a_writer.aput(one, PATIENCE)
     lose = partial(change, others.result.id, claimed_by="other")
     await asyncio.to_thread(then_close, lose)
-    starts = [a_writer.astart(one.result.id, LEASE) for one in (ours, others)]
+    starts = [a_writer.astart(one.result.id, LEASE, 1) for one in (ours, others)]
     assert await asyncio.gather(*starts) == [True, False]
 
 
@@ -185,7 +182,7 @@ def test_errors_are_kept_with_a_row_that_is_sent_with_them(a_writer: OutboxWrite
 
 def test_what_has_ended_goes_in_few_commits(a_writer: OutboxWriter, gate: Gate) -> None:
     rows = [new(a_writer) for _ in range(100)]
-    a_writer.put_all(rows, PATIENCE)
+    a_writer.put_rows(rows, PATIENCE)
     gate.close()
     for one in rows:
         a_writer.remove(one.result.id)
@@ -235,13 +232,6 @@ def test_what_is_delivered_is_claimed_once(a_writer: OutboxWriter) -> None:
     assert row_states() == {task_id: State.CLAIMED}
 
 
-def test_what_is_claimed_is_renewed(a_writer: OutboxWriter) -> None:
-    task_id = delivered()
-    assert a_writer.claim(task_id, 0.3, PATIENCE)
-    ends = row(task_id).available_at
-    wait_until(lambda: row(task_id).available_at > ends, "the lease is renewed")
-
-
 def test_a_lost_answer_to_a_claim_loses_no_claim(a_writer: OutboxWriter, gate: Gate) -> None:
     task_id = delivered()
     gate.answers_to_lose = 1
@@ -249,15 +239,13 @@ def test_a_lost_answer_to_a_claim_loses_no_claim(a_writer: OutboxWriter, gate: G
     assert row(task_id).attempts == 1
 
 
-def test_who_gave_up_a_claim_has_made_no_attempt(
-    a_writer: OutboxWriter, gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_gave_up_a_claim_has_made_no_attempt(a_writer: OutboxWriter, gate: Gate) -> None:
     task_id = delivered()
     gate.close()
-    # Not before the database is asked: nothing would be claimed then.
-    monkeypatch.setattr(writer_room, "wait", lambda *_: gate.wait_for_knock())
-    with pytest.raises(OutboxUnavailable):
-        a_writer.claim(task_id, LEASE, 0.2)
+    request = Write(Kind.CLAIM, task_id, seconds=LEASE)
+    a_writer._request(request)
+    gate.wait_for_knock()  # before the database is asked, nothing would be claimed
+    a_writer._abandon(request)
     gate.open()
     assert a_writer.flush(PATIENCE)
     assert (row(task_id).state, row(task_id).attempts) == (State.WAITING, 0)

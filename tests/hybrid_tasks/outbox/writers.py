@@ -1,4 +1,4 @@
-"""Outbox writers for tests: each with a thread that ends, and transactions that can be held up."""
+"""The outbox's writer in tests: transactions that can be held up, rows that are owned, locks."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -7,38 +7,41 @@ from contextlib import contextmanager
 from django.db import OperationalError, connections, transaction
 
 from hybrid_tasks.outbox import table, writes
+from hybrid_tasks.outbox.inserts import NewRow
 from hybrid_tasks.outbox.writer import OutboxWriter
 from hybrid_tasks.outbox.writes import Write
+from hybrid_tasks.runtime import Runtime
+from tests.hybrid_tasks.outbox.rows import make
 from tests.processes import PATIENCE
 
 
-class Ended(BaseException):
-    """Raised in a thread that has to end."""
+class Work:
+    """Owns rows as jobs and deliveries do: for as long as it holds their ids.
 
+    Attributes:
+        leases: the seconds of each row's lease, by its id.
+        heard: the ids that it was told to be lost, each time.
+    """
 
-class MortalWriter(OutboxWriter):
-    """A writer whose thread closes its connections and ends when told to."""
+    def __init__(self, runtime: Runtime) -> None:
+        self.leases: dict[str, float] = {}
+        self.heard: list[set[str]] = []
+        runtime.owners.append(self)
 
-    ended = False
+    def owned(self) -> list[tuple[str, float]]:
+        return list(self.leases.items())
 
-    def _run(self) -> None:
-        try:
-            super()._run()
-        except Ended:
-            connections.close_all()
+    def lost(self, ids: set[str]) -> None:
+        self.heard.append(ids)
+        for task_id in ids:
+            self.leases.pop(task_id, None)
 
-    def _work(self) -> bool:
-        if self.ended:
-            raise Ended
-        return super()._work()
-
-    def end(self) -> None:
-        assert self.flush(PATIENCE)
-        self.ended = True
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(PATIENCE)
-            assert not self._thread.is_alive()
+    def put(self, writer: OutboxWriter, lease: float) -> str:
+        """Insert a row that this work owns; return its id."""
+        result = make()
+        self.leases[result.id] = lease
+        writer.put_row(NewRow(result, holder=writer.holder, lease=lease), PATIENCE)
+        return result.id
 
 
 class Gate:

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run test faults coverage lint bench format clean
+.PHONY: help install run test faults coverage lint bench mutants format clean
 
 PYTHON := .venv/bin/python
 
@@ -36,9 +36,13 @@ bench: install ## Measure what a task costs, side by side with the alternatives
 	@$(PYTHON) -m bench
 	@$(PYTHON) -m bench.outbox
 
+mutants: install ## Plant small faults in runner, states, execution and outbox; the tests must notice
+	@UV_PROJECT_ENVIRONMENT=.venv .venv/bin/uv sync --locked --quiet --group mutation --python $(PYTHON)
+	@$(PYTHON) -m mutmut run $(ARGS); $(PYTHON) -m mutmut results
+
 format: install ## Let ruff rewrite what it can
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
 clean: ## Remove .venv and caches; var/ (your data) stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage* mutants

@@ -52,6 +52,12 @@ class Steppable(Protocol):
     def step(self) -> bool:
         """Do what there is to do now; return False if the other side is away."""
 
+    def flush(self, seconds: float) -> bool:
+        """Do all that waits; return whether that was done within `seconds`."""
+
+    def __len__(self) -> int:
+        """Return how much waits."""
+
 
 class Runtime:
     """One process, or one of several simulated ones.
@@ -105,6 +111,18 @@ class Runtime:
         """Let each part do what it has to do in the background."""
         for part in list(self.steppables):
             part.step()
+
+    def flush(self, seconds: float) -> bool:
+        """Let each part do all that waits, also what one of them then gives another.
+
+        Returns whether that was done within `seconds`.
+        """
+        deadline = self.clock.monotonic() + seconds
+        while waiting := [part for part in self.steppables if len(part)]:
+            left = max(0.0, deadline - self.clock.monotonic())
+            if not min([part.flush(left) for part in waiting]):  # each of them, whatever one says
+                return False
+        return True
 
     async def in_thread[**P, T](
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs

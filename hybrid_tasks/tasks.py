@@ -24,6 +24,7 @@ type Backoff = Callable[[BaseException, Any], float | None]
 
 BACKOFF_BASE = 1.0  # seconds
 BACKOFF_CAP = 300.0  # seconds
+MOST_ATTEMPTS = 100_000  # the order of a task's states has room for some more
 LONGEST_SECONDS = 366 * 86_400.0  # for which anything waits: beyond, clocks of timers overflow
 
 
@@ -49,23 +50,29 @@ class Task(DjangoTask):
 
     def __post_init__(self) -> None:
         self._validate_policy()
-        object.__setattr__(self, "metadata", normalize_json(self.metadata))
+        object.__setattr__(self, "metadata", as_json(self.metadata))
         DjangoTask.__post_init__(self)  # slots: super() would look at the class before them
         register(self)
 
     def _validate_policy(self) -> None:
-        if type(self.max_attempts) is not int or self.max_attempts < 1:
+        if not isinstance(self.priority, int):  # Django compares it, whatever it is
             raise InvalidTask(
-                f"max_attempts is {self.max_attempts!r}: it must be a whole number from 1."
+                f"priority must be a whole number between {base.TASK_MIN_PRIORITY} and"
+                f" {base.TASK_MAX_PRIORITY}."
+            )
+        if type(self.max_attempts) is not int or not 1 <= self.max_attempts <= MOST_ATTEMPTS:
+            raise InvalidTask(
+                f"max_attempts is {shown(self.max_attempts)}: it must be a whole number from 1"
+                f" to {MOST_ATTEMPTS}."
             )
         if self.timeout is not None and not is_duration(self.timeout):
-            raise InvalidTask(f"timeout is {self.timeout!r}: it must be more than 0 seconds.")
+            raise InvalidTask(f"timeout is {shown(self.timeout)}: it must be more than 0 seconds.")
         if not callable(self.backoff):
-            raise InvalidTask(f"backoff is {self.backoff!r}: it must be a function.")
+            raise InvalidTask(f"backoff is {shown(self.backoff)}: it must be a function.")
         if iscoroutinefunction(self.backoff):
-            raise InvalidTask(f"backoff is {self.backoff!r}: it must be a sync function.")
+            raise InvalidTask(f"backoff is {shown(self.backoff)}: it must be a sync function.")
         if not isinstance(self.metadata, dict):
-            raise InvalidTask(f"metadata is {self.metadata!r}: it must be a dict.")
+            raise InvalidTask(f"metadata is {shown(self.metadata)}: it must be a dict.")
 
     def get_backend(self) -> Any:
         """Return the backend of this task's alias."""
@@ -105,6 +112,23 @@ class Task(DjangoTask):
             "metadata": metadata,
         }
         return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+
+def as_json(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of what every result of a task begins with. Raises TypeError."""
+    try:
+        copy: Any = normalize_json(metadata)
+    except (ValueError, RecursionError) as error:
+        raise TypeError(f"The metadata cannot be JSON: {error}") from error
+    return copy  # type: ignore[no-any-return]
+
+
+def shown(value: Any) -> str:
+    """Return the text of a value that is refused, also of a number that is too long to be told."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - its own code runs
+        return f"a {type(value).__name__}"
 
 
 def is_duration(value: Any) -> bool:

@@ -16,7 +16,8 @@ from hybrid_tasks import announcements
 from hybrid_tasks.backends.base import HybridBackend
 from hybrid_tasks.django_types import DjangoTask
 from hybrid_tasks.exceptions import TaskCancelled
-from hybrid_tasks.execution import Attempt, acall, call
+from hybrid_tasks.execution.attempt import Attempt
+from hybrid_tasks.execution.calling import acall, call
 from hybrid_tasks.options import Options
 from hybrid_tasks.results.task_result import TaskResult
 

@@ -94,8 +94,9 @@ class OutboxColumns:
 
     @admin.display(description="options")
     def options(self, row: OutboxTask) -> SafeString:
-        options = dict(content_of(row).get("task") or {})
-        options.pop("path", None)
+        options = content_of(row).get("task")
+        if isinstance(options, dict):
+            options.pop("path", None)
         return pretty(options)
 
     @admin.display(description="workers, by attempt")
@@ -118,7 +119,18 @@ def content_of(row: OutboxTask) -> dict[str, Any]:
 
 def errors_of(row: OutboxTask) -> list[tuple[str, str]]:
     """Return the path of the exception and the traceback of each attempt that failed."""
-    return [(path, traceback) for path, traceback in content_of(row).get("errors") or ()]
+    errors = content_of(row).get("errors")
+    pairs = errors if isinstance(errors, list) else []
+    return [
+        (printable(str(pair[0])), printable(str(pair[1])))
+        for pair in pairs
+        if isinstance(pair, list) and len(pair) == 2
+    ]
+
+
+def printable(text: str) -> str:
+    """Return a text that a page can hold: halves of surrogate pairs are JSON's, but no UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def dotted(path: str) -> SafeString:
@@ -131,7 +143,7 @@ def pretty(value: Any) -> SafeString:
 
 
 def block(text: str) -> SafeString:
-    return format_html('<pre class="outbox-text">{}</pre>', text)
+    return format_html('<pre class="outbox-text">{}</pre>', printable(text))
 
 
 def moment(value: datetime) -> SafeString:

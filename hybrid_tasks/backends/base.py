@@ -17,7 +17,7 @@ from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
 from hybrid_tasks import announcements
 from hybrid_tasks.announcements import runs_loop
 from hybrid_tasks.django_types import DjangoTask
-from hybrid_tasks.execution import then_close
+from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.options import Options
 from hybrid_tasks.outbox import inserts, lookup, table
 from hybrid_tasks.outbox.inserts import NewRow
@@ -323,6 +323,7 @@ def is_id(result_id: Any) -> bool:
         and 0 < len(result_id) <= ID_LENGTH
         and result_id.isascii()
         and result_id.isprintable()
+        and " " not in result_id  # which no key of memcached may hold
     )
 
 

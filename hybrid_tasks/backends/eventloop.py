@@ -79,17 +79,27 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
     def _worker(self) -> LoopWorker:
         """Return this process's worker. Raises RunnerClosed if the overflow has to do instead."""
         here = workers()
-        if worker := here.get(self.alias):
+        worker = here.get(self.alias)
+        if worker is not None and self._suits(worker):
             return worker
         if self.settings.overflow is not None:
             raise RunnerClosed
         with here.starting:
-            if worker := here.get(self.alias):  # another thread was first
+            worker = here.get(self.alias)
+            if worker is not None and self._suits(worker):  # another thread was first
                 return worker
             worker = self.new_worker()
             PrivateLoop(worker).start()
             here[self.alias] = worker
             return worker
+
+    def _suits(self, worker: LoopWorker) -> bool:
+        """Return whether a worker is a server's, or runs tasks as the settings now say.
+
+        A test may have changed them since a private loop was started; that keeps what it has.
+        """
+        theirs = (worker.options, worker.store, worker.sender)
+        return not worker.private or theirs == (self.settings, self.store, type(self))
 
     def new_worker(self) -> LoopWorker:
         return LoopWorker(

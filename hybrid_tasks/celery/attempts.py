@@ -13,14 +13,18 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.tasks.exceptions import TaskResultDoesNotExist
 
 from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted
-from hybrid_tasks.execution import Attempt, is_async, run_async, run_function
+from hybrid_tasks.execution.attempt import Attempt
+from hybrid_tasks.execution.calling import is_async, run_async, run_function
 from hybrid_tasks.results.recorder import recorder
 from hybrid_tasks.results.store import ResultStore
 from hybrid_tasks.results.task_result import TaskResult, may_follow
 
 logger = logging.getLogger("hybrid_tasks")
 
-SOFT_LIMIT_SIGNAL = getattr(signal, "SIGUSR1", None)  # as billiard sends it
+# As billiard's processes know them, where the system has them.
+SOFT_LIMIT_SIGNAL = getattr(signal, "SIGUSR1", None)
+EXIT_SIGNALS = [signal.SIGTERM]
+EXIT_SIGNALS += [getattr(signal, name) for name in ("SIGQUIT", "SIGHUP") if hasattr(signal, name)]
 
 
 class WorkerAttempt(Attempt):
@@ -127,8 +131,8 @@ class Interruptions:
     """The signals by which Celery interrupts a task, told to the attempt before they raise.
 
     Wherever an exception then comes out, even as a CancelledError of the loop that it broke, it is
-    known what it means. SIGTERM makes the process exit at any time; the soft time limit interrupts
-    the function only, and never the bookkeeping around it.
+    known what it means. Some make the process exit at any time; the soft time limit interrupts the
+    function only, and never the bookkeeping around it.
     """
 
     def __init__(self, attempt: WorkerAttempt) -> None:
@@ -138,7 +142,8 @@ class Interruptions:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._listen(signal.SIGTERM, self._on_exit)
+            for number in EXIT_SIGNALS:
+                self._listen(number, self._on_exit)
             if SOFT_LIMIT_SIGNAL is not None:
                 self._listen(SOFT_LIMIT_SIGNAL, self._on_soft_limit)
         return self

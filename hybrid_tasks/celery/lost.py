@@ -16,7 +16,7 @@ from hybrid_tasks.celery.attempts import WorkerAttempt, latest_of, was_cancelled
 from hybrid_tasks.celery.message import carried_state
 from hybrid_tasks.celery.sending import NEAR_SECONDS, Route
 from hybrid_tasks.exceptions import OutboxUnavailable, TaskCancelled, TaskInterrupted
-from hybrid_tasks.execution import timed_out
+from hybrid_tasks.execution.attempt import timed_out
 from hybrid_tasks.finding import hybrid_backend
 from hybrid_tasks.outbox.writer import writer
 from hybrid_tasks.results import states

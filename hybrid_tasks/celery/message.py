@@ -53,6 +53,7 @@ def publish(app: Celery, result: TaskResult, producer: Producer) -> None:
         eta=task.run_after,
         producer=producer,
         retry=False,
+        mandatory=True,  # AMQP would drop what is for a queue that was deleted, and confirm that
         **carrying(result),
         **limits,
     )

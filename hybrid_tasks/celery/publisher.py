@@ -5,6 +5,7 @@ import math
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 from celery import Celery
 from kombu.messaging import Producer
@@ -89,23 +90,33 @@ class Publisher(Engine[str, Message]):
         if self.runtime.clock.monotonic() < self._away_until:
             self._keep(batch)  # each try at a broker that hangs would take a second
             return
+        was_used = self._producer is not None
         try:
-            producer = self._connected()
-            self._mark(batch)
-            for key, message in list(batch.items()):
-                if message.wanted():
-                    message.send(producer)
-                    message.tell(None)
-                del batch[key]
+            self._send(batch)
         except BaseException as error:
-            away = self._producer is None or says_away(error, self._producer.connection)
-            self._disconnect()  # after an error of its channel, too, it would take no more
-            if not away:
+            connection: Any = self._producer.connection if self._producer else None
+            is_away = connection is None or says_away(error, connection)
+            # It may be the fault of what the channel was used for before.
+            again = not is_away and was_used and isinstance(error, connection.channel_errors)
+            self._disconnect()  # after an error of its channel it would take no more
+            if again:
+                self.write(batch)
+            elif not is_away:
                 raise
-            logger.warning("The broker of %r does not take tasks: %r", self.app.main, error)
-            self._away_until = self.runtime.clock.monotonic() + AWAY_SECONDS
-            self._error = error
-            self._keep(batch)
+            else:
+                logger.warning("The broker of %r does not take tasks: %r", self.app.main, error)
+                self._away_until = self.runtime.clock.monotonic() + AWAY_SECONDS
+                self._error = error
+                self._keep(batch)
+
+    def _send(self, batch: dict[str, Message]) -> None:
+        producer = self._connected()
+        self._mark(batch)
+        for key, message in list(batch.items()):
+            if message.wanted():
+                message.send(producer)
+                message.tell(None)
+            del batch[key]
 
     def _mark(self, batch: dict[str, Message]) -> None:
         """Mark rows as sent; take those out of the batch that are not ours any more."""
@@ -129,7 +140,12 @@ class Publisher(Engine[str, Message]):
 
     def _keep(self, batch: dict[str, Message]) -> None:
         """Leave what cannot be sent to the relay; who waits is told, and keeps it himself."""
-        failure = BrokerUnavailable(f"The broker does not take tasks: {self._error!r}")
+        told = self._error
+        failure = BrokerUnavailable(
+            str(told)
+            if isinstance(told, BrokerUnavailable)
+            else f"The broker does not take tasks: {told!r}"
+        )
         self._release([key for key, message in batch.items() if message.lease is not None])
         for message in batch.values():
             message.tell(failure)

@@ -6,7 +6,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted, TaskLost
-from hybrid_tasks.execution import Attempt, acall, is_async
+from hybrid_tasks.execution.attempt import Attempt
+from hybrid_tasks.execution.calling import acall, forget_error, is_async
 from hybrid_tasks.loop.runner import Job, Reason
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
@@ -56,7 +57,9 @@ class TaskJob(Job):
         # Not begun before a thread is free: what is interrupted while it waits has lost nothing.
         async with self.worker.threads:
             if self._thread is not None:  # of the attempt before, which has outlived its timeout
-                await asyncio.wait([asyncio.wrap_future(self._thread)])
+                outlived = asyncio.wrap_future(self._thread)
+                outlived.add_done_callback(forget_error)
+                await asyncio.wait([outlived])
             return await self._make_attempt()
 
     async def _claim_attempt(self) -> bool:

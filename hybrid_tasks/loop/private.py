@@ -14,6 +14,7 @@ class PrivateLoop:
 
     def __init__(self, worker: LoopWorker) -> None:
         self._worker = worker
+        worker.private = True
         self._loop = asyncio.new_event_loop()
 
     def start(self) -> None:

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Protocol
 
 from hybrid_tasks.exceptions import TaskInterrupted
-from hybrid_tasks.execution import Attempt, Pool
+from hybrid_tasks.execution.attempt import Attempt
+from hybrid_tasks.execution.threads import Pool
 from hybrid_tasks.loop.job import TaskJob
 from hybrid_tasks.loop.runner import Job, Reason, Runner, RunnerClosed, RunnerFull
 from hybrid_tasks.options import EventLoopOptions
@@ -39,7 +40,7 @@ class Successor(Protocol):
 # would otherwise take the loop before the answer has left. With four tasks an order this brings the
 # time to answer back to that without tasks (python -m bench.orders).
 HEAD_START = 0.01
-FLUSH_SECONDS = 5.0  # for each of the background threads when the process stops
+FLUSH_SECONDS = 5.0  # for the background threads when the process stops
 
 
 class LoopWorker:
@@ -51,6 +52,9 @@ class LoopWorker:
         store: where results are kept.
         sender: of Django's signals, the backend's class.
         successor: finds the backend that takes over what is left when the process stops.
+
+    Attributes:
+        private: whether its loop is no server's, but its own.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class LoopWorker:
         self.options = options
         self.store = store
         self.sender = sender
+        self.private = False
         self.id = f"loop@{socket.gethostname()}-{os.getpid()}"
         self.recorder = runtime.part(Recorder)
         self.writer = runtime.part(OutboxWriter)
@@ -218,12 +223,9 @@ class LoopWorker:
         await self._leave_behind(left_behind, successor)
         if not self.runner.jobs():
             self.runtime.owners.remove(self)
-        await self.runtime.in_thread(self._flush)
+        # Messages, too: a server that ends by the signal it got does nothing at its exit.
+        await self.runtime.in_thread(self.runtime.flush, FLUSH_SECONDS)
         self._loop = None
-
-    def _flush(self) -> None:
-        self.recorder.flush(FLUSH_SECONDS)
-        self.writer.flush(FLUSH_SECONDS)
 
     async def _hand_over(
         self, jobs: list[Job], successor: Successor | None, seconds: float

@@ -228,6 +228,8 @@ def take_due(
     with transaction.atomic(alias()) if locks else nullcontext():
         found = due.select_for_update(skip_locked=True) if locks else due
         ids = list(found.values_list("pk", flat=True)[:limit])
+        if not ids:
+            return []
         # Where rows cannot be locked, others may have taken some of them meanwhile.
         rows(ids).due().update(**changes)
     return list(rows(ids).filter(claimed_by=holder).order_by("-priority", "created_at"))

@@ -24,16 +24,16 @@ logger = logging.getLogger("hybrid_tasks")
 class Kind(IntEnum):
     """What to do with a row, in the order in which one transaction does it."""
 
-    INSERT = 0
-    CLAIM = 1  # what the broker delivered, and count an attempt
-    START = 2  # count an attempt
-    NOTE_FAILURE = 3
-    SENT = 4  # to the broker, as soon as this is committed
-    POSTPONE = 5
-    RELEASE = 6
-    BURY = 7
-    REMOVE = 8
-    WITHDRAW = 9  # what was inserted for a caller who has given up
+    WITHDRAW = 0  # what was inserted for a caller who gave up; who inserts it again comes later
+    INSERT = 1
+    CLAIM = 2  # what the broker delivered, and count an attempt
+    START = 3  # count an attempt
+    NOTE_FAILURE = 4
+    SENT = 5  # to the broker, as soon as this is committed
+    POSTPONE = 6
+    RELEASE = 7
+    BURY = 8
+    REMOVE = 9
     UNCOUNT = 10  # an attempt that was counted for a job that had been stopped
     CLAIM_FROM = 11  # a process that has died
 

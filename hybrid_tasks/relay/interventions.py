@@ -95,7 +95,12 @@ def discard_batch(ids: Collection[str]) -> list[str]:
 
 
 def cancel(backend: Hybrid, ended: TaskResult) -> None:
-    backend.store.try_save([ended])  # the row is gone, that is what counts
+    """Tell of the end of a task whose row is gone, unless it had ended already."""
+    try:
+        if not backend.store.end(ended):
+            return
+    except Exception as error:  # noqa: BLE001 - each cache has errors of its own
+        logger.warning("The end of task id=%s cannot be stored: %r", ended.id, error)
     announcements.failed.send(type(backend), ended)
 
 

@@ -76,7 +76,8 @@ def relay_batch(backend: Hybrid, batch: int, relayed: Relayed) -> bool:
     kept = backend.forward(alive, SEND_SECONDS) if alive else set()
     relayed.kept += len(kept)
     relayed.sent += len(alive) - len(kept)
-    return len(taken) == batch and not kept
+    # One message that is refused holds up no other; a broker that is away takes none.
+    return len(taken) == batch and (not kept or len(kept) < len(alive))
 
 
 def grace_of(backend: Hybrid) -> float:
@@ -115,30 +116,32 @@ def living(taken: "list[OutboxTask]", holder: str, relayed: Relayed) -> list[Tas
 def bury_exhausted(result: TaskResult, holder: str) -> bool:
     """Make a task a dead letter whose process died in its last attempt; return whether it is one.
 
-    Had it told of its success before it died, only its row is left to remove.
+    Had it told of its end before it died, only its row has not heard of it.
     """
     backend = hybrid_backend(result.backend)
-    if has_succeeded(backend, result):
+    told = told_end(backend, result)
+    if told is not None and told.status == "SUCCESSFUL":
         claims.remove_sent(result.id, holder)
         return False
-    dead = states.failed(
+    dead = told or states.failed(
         result, TaskInterrupted("Its process died in the last attempt that the task may have.")
     )
     if not claims.bury(dead.id, states.encode(dead), holder):
         return False
-    backend.store.try_save([dead])
-    announcements.failed.send(type(backend), dead)
+    if told is None:
+        backend.store.try_save([dead])
+        announcements.failed.send(type(backend), dead)
     current().part(Announcer).announce(dead.id, dead)
     return True
 
 
-def has_succeeded(backend: Hybrid, result: TaskResult) -> bool:
-    """Return whether the end of a task is known although its row is still there."""
+def told_end(backend: Hybrid, result: TaskResult) -> TaskResult | None:
+    """Return the end of a task if it is known although its row is still there."""
     try:
         kept = backend.store.load(result.id)
     except Exception:  # noqa: BLE001 - nothing is known, or the cache is away
-        return False
-    return kept.status == "SUCCESSFUL" and kept.generation == result.generation
+        return None
+    return kept if kept.is_finished and kept.generation == result.generation else None
 
 
 def give_up(row: "OutboxTask", error: Exception, holder: str) -> bool:
@@ -177,6 +180,7 @@ def adopt(backend: Hybrid, room: int) -> list[TaskResult]:
     claims.mark_overdue([backend.alias], grace_of(backend))
     taken = claims.take_due(holder, room, [backend.alias], claims.adopted_by(holder, lease))
     alive = living(taken, holder, Relayed())
-    claims.pass_on([result.id for result in alive], holder, current().holder)
-    writer().own(lease)
+    if alive:
+        claims.pass_on([result.id for result in alive], holder, current().holder)
+        writer().own(lease)
     return alive

@@ -50,7 +50,8 @@ def make(
 ) -> TaskResult:
     """Return the READY result of a task that is being enqueued.
 
-    Raises TypeError for arguments that JSON cannot hold, ValueTooLarge for more than `limit` bytes.
+    Raises TypeError for arguments or metadata that JSON cannot hold, ValueTooLarge for more than
+    `limit` bytes of each.
     """
     draft = Draft.blank()
     draft.task = ours = extended(task)
@@ -66,7 +67,7 @@ def make(
     draft.errors = []
     draft.worker_ids = []
     draft._return_value = None
-    draft.metadata = dict(ours.metadata)
+    draft.metadata = normalised(ours.metadata, limit, "The metadata") if ours.metadata else {}
     draft.generation = 0
     return draft.sealed()
 

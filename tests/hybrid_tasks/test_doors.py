@@ -14,9 +14,10 @@ from pytest_django import Settings
 from hybrid_tasks.exceptions import ValueTooLarge
 from hybrid_tasks.results import states
 from hybrid_tasks.results.values import normalised
-from hybrid_tasks.tasks import LONGEST_SECONDS, task
+from hybrid_tasks.tasks import LONGEST_SECONDS, shown, task
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.waiting import finished
+from tests.hybrid_tasks.outbox.on_loop import enqueue
 from tests.hybrid_tasks.taker import use_with_taker
 
 MIB = 2**20
@@ -63,16 +64,27 @@ async def test_without_time_zones_all_else_works(settings: Settings) -> None:
     """C22: only moments need them."""
     settings.USE_TZ = False
     use_one(settings, "eventloop")
-    result: Any = await finished(await tasks.echo.aenqueue(1))
+    result: Any = await finished(await enqueue(tasks.echo, 1))
     assert result.return_value == {"args": [1], "kwargs": {}}
     assert result.started_at.tzinfo is UTC
 
 
-NO_TIMEOUTS = ["5", 0, -1, True, float("nan"), float("inf"), 10**400, timedelta(seconds=5), [5], 1j]
-NO_COUNTS = ["3", 0, -1, True, 2.0, None, float("nan")]
+NO_TIMEOUTS = [
+    "5",
+    0,
+    -1,
+    True,
+    float("nan"),
+    float("inf"),
+    10**5000,
+    timedelta(seconds=5),
+    [5],
+    1j,
+]
+NO_COUNTS = ["3", 0, -1, True, 2.0, None, float("nan"), 100_001, 10**5000]
 
 
-@pytest.mark.parametrize("timeout", NO_TIMEOUTS, ids=repr)
+@pytest.mark.parametrize("timeout", NO_TIMEOUTS, ids=shown)
 def test_a_timeout_that_is_no_duration_is_refused(timeout: Any) -> None:
     """P5: `timeout="5"` gave TypeError."""
     with pytest.raises(InvalidTask, match="timeout is"):
@@ -86,7 +98,7 @@ def test_a_timeout_that_is_a_duration_is_taken(timeout: float) -> None:
     assert tasks.echo.using(timeout=timeout).timeout == timeout
 
 
-@pytest.mark.parametrize("count", NO_COUNTS, ids=repr)
+@pytest.mark.parametrize("count", NO_COUNTS, ids=shown)
 def test_a_number_of_attempts_that_is_none_is_refused(count: Any) -> None:
     """P5: at the definition, and not in a worker."""
     with pytest.raises(InvalidTask, match="max_attempts is"):
@@ -135,7 +147,7 @@ async def test_more_than_the_limit_is_refused(name: str, what: str, settings: Se
     with pytest.raises(ValueTooLarge, match="max_bytes"):
         await tasks.echo.aenqueue(*args, **kwargs)
     use_one(settings, name, OPTIONS={"max_bytes": 1024})
-    with pytest.raises(ValueTooLarge, match="at most 0.000976562 MiB"):
+    with pytest.raises(ValueTooLarge, match=r"at most 0\.000976562 MiB"):
         tasks.echo.enqueue("x" * 1025)
 
 

@@ -51,7 +51,9 @@ def test_a_flush_does_not_linger_and_has_its_limit() -> None:
 
     with running(Lingering) as lingering:
         put(lingering, "a")
+        put(lingering, "b")
         assert lingering.flush(PATIENCE)
+        assert lingering.batches == [2]
         lingering.there = False
         put(lingering, "b")
         assert not lingering.flush(0.01)

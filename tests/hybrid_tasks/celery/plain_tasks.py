@@ -1,6 +1,4 @@
-"""Tasks that no worker, or every worker, can find."""
-
-from django.tasks import base
+"""Functions whose tasks no worker, or every worker, can find."""
 
 from hybrid_tasks.tasks import task
 
@@ -13,10 +11,5 @@ renamed = task(function)
 
 
 def others() -> str:
+    """Made a task by the tests, for a backend of another package."""
     return "done"
-
-
-# As django.tasks.task makes one for a backend of another package.
-of_another_package = base.Task(
-    priority=0, func=others, backend="other", queue_name="default", run_after=None
-)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from celery import Celery
 from django.core.cache import caches
-from django.core.cache.backends.locmem import LocMemCache
-from django.tasks import TaskResultStatus, task_backends
+from django.tasks import TaskResultStatus
+from django.tasks import task as django_task
 from django.tasks.exceptions import InvalidTask
 from django.utils import timezone
 from pytest_django import Settings
@@ -19,20 +19,18 @@ from hybrid_tasks.outbox import claims, table
 from hybrid_tasks.results import states
 from hybrid_tasks.results.recorder import recorder
 from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.tasks import Task, task
 from tests.hybrid_tasks import tasks
-from tests.hybrid_tasks.celery import plain_tasks
+from tests.hybrid_tasks.celery import applications, plain_tasks
+from tests.hybrid_tasks.celery.away import cache_away
+from tests.hybrid_tasks.celery.conftest import send_by
+from tests.hybrid_tasks.celery.deliveries import backend
 from tests.hybrid_tasks.outbox import broker, durable_tasks
 from tests.hybrid_tasks.outbox.by_celery import enqueue, ids_in, settled
-from tests.hybrid_tasks.outbox.rows import LEASE, State, about, add_many, row, row_states
+from tests.hybrid_tasks.outbox.rows import State, about, add_many, row, row_states
 from tests.processes import PATIENCE
 
 DAYS = timedelta(days=3)
-
-
-def backend() -> CeleryBackend:
-    found = task_backends["celery"]
-    assert isinstance(found, CeleryBackend)
-    return found
 
 
 def stored(result: TaskResult) -> TaskResult:
@@ -49,21 +47,19 @@ def test_a_task_of_the_running_script_is_refused(
     """C21: a worker has another `__main__`."""
     monkeypatch.setattr(plain_tasks.function, "__module__", "__main__")
     with pytest.raises(InvalidTask, match="no worker could find it"):
-        tasks.task(plain_tasks.function).using(backend="celery")
+        task(plain_tasks.function).using(backend="celery")
 
 
-@pytest.mark.parametrize("way", ["using", "enqueue"])
-def test_a_task_of_another_package_is_refused(
-    queue: str, settings: Settings, way: str
-) -> None:
+def test_a_task_of_another_package_is_refused(queue: str, settings: Settings) -> None:
     """C21: it was accepted, and no worker had registered it."""
     other = {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}
     settings.TASKS = {**settings.TASKS, "other": other}
+    plain = django_task(backend="other")(plain_tasks.others)
+    assert not isinstance(plain, Task)
     with pytest.raises(InvalidTask, match=r"use hybrid_tasks\.tasks\.task"):
-        if way == "using":
-            plain_tasks.of_another_package.using(backend="celery")
-        else:
-            backend().enqueue(plain_tasks.of_another_package, [], {})
+        plain.using(backend="celery")
+    with pytest.raises(InvalidTask, match=r"use hybrid_tasks\.tasks\.task"):
+        backend().enqueue(plain, [], {})
 
 
 def test_a_task_may_have_another_name_than_its_function(queue: str) -> None:
@@ -78,30 +74,22 @@ def test_a_task_may_have_another_name_than_its_function(queue: str) -> None:
 # --- The application -----------------------------------------------------------------------------
 
 
-def test_the_application_of_the_option_decides_how_a_task_is_sent(queue: str) -> None:
+def test_the_application_of_the_option_decides_how_a_task_is_sent(
+    queue: str, settings: Settings
+) -> None:
     """C23: the default application's task, with its settings, went over the other's connection."""
-    app: Celery = broker.there
-    app.conf.task_default_delivery_mode = "transient"
-    app.amqp.__dict__.pop("send_task_message", None)
-    try:
-        enqueue(tasks.echo)
-    finally:
-        app.conf.task_default_delivery_mode = "persistent"
-        app.amqp.__dict__.pop("send_task_message", None)
+    send_by(settings, f"{applications.__name__}.fleeting")
+    enqueue(tasks.echo)
     (message,) = broker.messages(queue)
     assert message["properties"]["delivery_mode"] == 1
 
 
-def test_the_state_is_sent_as_json_whatever_the_application_prefers(queue: str) -> None:
+def test_the_state_is_sent_as_json_whatever_the_application_prefers(
+    queue: str, settings: Settings
+) -> None:
     """C23: with another `task_serializer` workers that accept JSON refused each message."""
-    app: Celery = broker.there
-    app.conf.task_serializer = "yaml"
-    app.amqp.__dict__.pop("send_task_message", None)
-    try:
-        result = enqueue(tasks.echo, "ribs")
-    finally:
-        app.conf.task_serializer = "json"
-        app.amqp.__dict__.pop("send_task_message", None)
+    send_by(settings, f"{applications.__name__}.yaml")
+    result = enqueue(tasks.echo, "ribs")
     (message,) = broker.messages(queue)
     assert message["content-type"] == "application/json"
     assert broker.state_in(message).args == result.args == ["ribs"]
@@ -145,17 +133,6 @@ def test_what_is_relayed_for_another_backend_can_be_cancelled(queue: str) -> Non
 # --- Cancelling ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache that is away."""
-
-    def fail(*_: object, **__: object) -> None:
-        raise ConnectionError("the cache is away")
-
-    for name in ("get", "get_many", "set", "set_many", "add"):
-        monkeypatch.setattr(LocMemCache, name, fail)
-
-
 def waiting(**options: Any) -> TaskResult:
     return enqueue(durable_tasks.count, run_after=timezone.now() + DAYS, **options)
 
@@ -170,26 +147,15 @@ def test_what_waits_is_cancelled_although_the_cache_has_forgotten_it(queue: str)
     assert stored(result).errors[-1].exception_class is TaskCancelled
 
 
-@pytest.mark.usefixtures("no_cache")
 def test_what_waits_is_cancelled_although_the_cache_is_away(queue: str) -> None:
     """C10: its row is there, which is what counts."""
-    result = waiting()
-    assert backend().cancel(result.id) is True
-    assert row_states() == {}
-    found = backend().get_result(result.id)  # until it can be stored, from here
-    assert found.errors[-1].exception_class is TaskCancelled
-    recorder()._pending.clear()
-
-
-def test_the_end_of_another_is_not_called_a_cancel(queue: str) -> None:
-    """C10: a task that succeeds in the same moment has succeeded, and the caller is told so."""
-    result = enqueue(durable_tasks.count)
-    settled()
-    ended = states.succeeded(states.started(result, "a quick worker"), "done")
-    backend().get_result(result.id)
-    backend().store.save([ended])
-    assert backend().cancel(result.id) is False
-    assert stored(result).return_value == "done"
+    with cache_away():
+        result = waiting()
+        assert backend().cancel(result.id) is True
+        assert row_states() == {}
+        found = backend().get_result(result.id)  # until it can be stored, from here
+        assert found.errors[-1].exception_class is TaskCancelled
+    assert stored(result).errors[-1].exception_class is TaskCancelled
 
 
 def test_whose_row_is_settled_is_not_cancelled(queue: str) -> None:
@@ -208,14 +174,16 @@ def test_a_dead_letter_is_not_cancelled(queue: str) -> None:
     assert row_states() == {result.id: State.DEAD}
 
 
-def test_an_ordinary_task_that_has_ended_meanwhile_is_not_cancelled(
-    queue: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("task", [tasks.echo, durable_tasks.count], ids=["ordinary", "durable"])
+def test_the_end_of_another_is_not_called_a_cancel(
+    queue: str, monkeypatch: pytest.MonkeyPatch, task: Task
 ) -> None:
-    result = enqueue(tasks.echo)
-    ended = states.succeeded(states.started(result, "a quick worker"), "done")
-    stale = stored(result)
-    backend().store.save([ended])
-    monkeypatch.setattr(CeleryBackend, "get_result", lambda *_: stale)
+    """C10: a task that succeeds in the same moment has succeeded, and the caller is told so."""
+    result = enqueue(task)
+    settled()
+    looked_up = stored(result)
+    backend().store.save([states.succeeded(states.started(result, "a quick worker"), "done")])
+    monkeypatch.setattr(CeleryBackend, "get_result", lambda *_: looked_up)
     assert backend().cancel(result.id) is False
     assert stored(result).return_value == "done"
 
@@ -243,6 +211,4 @@ def test_a_cancel_connects_by_itself(queue: str, monkeypatch: pytest.MonkeyPatch
     result = enqueue(tasks.echo)
     assert backend().cancel(result.id) is True
     assert opened == [broker.there]
-    assert broker.there.pool._acquire_lock if False else True
     assert ids_in(queue) == {result.id: 1}
-    assert LEASE

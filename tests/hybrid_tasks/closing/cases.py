@@ -1,6 +1,7 @@
 """Test cases of a project that uses tasks. Their database is dropped as soon as they have ended."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from django.db import connections
@@ -18,8 +19,8 @@ class EachKindOfTask(TransactionTestCase):
     def run_all(self) -> None:
         results: list[Any] = [task.enqueue() for task in tasks.ALL]
         for result in results:
-            wait_until(lambda result=result: self.finished(result), f"{result}")
-            self.assertEqual(result.return_value, 0)
+            wait_until(partial(self.finished, result), f"{result}")
+            assert result.return_value == 0
         wait_until(lambda: not table.rows().exists(), "the rows are removed")
 
     def finished(self, result: Any) -> bool:

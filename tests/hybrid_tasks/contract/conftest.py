@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -96,27 +96,35 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
 
 
 @pytest.fixture(scope="session")
-def worker(
-    tmp_path_factory: pytest.TempPathFactory,
-    broker_url: str,
-    ledger: Ledger,
-    outbox_alias: str,
-) -> Iterator[Process]:
-    """A Celery worker with two processes that knows the catalogue of tasks and our outbox."""
-    directory = tmp_path_factory.mktemp("worker")
-    env = {
+def worker_env(broker_url: str, ledger: Ledger, outbox_alias: str) -> dict[str, str]:
+    """The environment of a worker that knows our broker, ledger and outbox."""
+    return {
         "DJANGO_SETTINGS_MODULE": "tests.hybrid_tasks.patient_settings",
-        "VAR_DIR": str(directory),
         "DATABASE_URL": f"sqlite:///{connections[outbox_alias].settings_dict['NAME']}",
         "REDIS_URL": broker_url,
         "CACHE_URL": next_redis_database(broker_url),
         "LOG_LEVEL": "INFO",
         "LEDGER": str(ledger.path),
     }
-    options = ["--concurrency", "2", "--include", "tests.hybrid_tasks.tasks"]
-    command = [str(BIN / "celery"), "-A", "project", "worker", *options]
-    with Process(command, env, directory / "log") as process:
+
+
+@contextmanager
+def running_worker(directory: Path, env: dict[str, str], *options: str) -> Iterator[Process]:
+    """Run a Celery worker with two processes that knows the catalogue of tasks."""
+    command = [str(BIN / "celery"), "-A", "project", "worker", "--concurrency", "2"]
+    include = ["--include", "tests.hybrid_tasks.tasks,tests.hybrid_tasks.celery.deadly"]
+    env = {**env, "VAR_DIR": str(directory)}
+    with Process([*command, *include, *options], env, directory / "log") as process:
         process.wait_for(" ready.")
+        yield process
+
+
+@pytest.fixture(scope="session")
+def worker(
+    tmp_path_factory: pytest.TempPathFactory, worker_env: dict[str, str]
+) -> Iterator[Process]:
+    """A worker for tests that do not mind each other's tasks."""
+    with running_worker(tmp_path_factory.mktemp("worker"), worker_env) as process:
         yield process
 
 
@@ -189,6 +197,7 @@ def shared_settings(
         },
         "celery": {
             "BACKEND": "hybrid_tasks.backends.celery.CeleryBackend",
+            "QUEUES": ["default", "deadly", "limited"],
             "OPTIONS": {"app": f"{sender.__name__}.app"},
         },
     }

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from hybrid_tasks.celery.message import HEADER
 from hybrid_tasks.exceptions import TaskCancelled
-from hybrid_tasks.execution import then_close
+from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.models import OutboxTask
 from hybrid_tasks.outbox import table
 from hybrid_tasks.relay import relay

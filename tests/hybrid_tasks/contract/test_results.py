@@ -79,6 +79,16 @@ async def test_an_unknown_id_is_told(contract: Contract) -> None:
         await contract.backend.acancel("unknown")
 
 
+@pytest.mark.parametrize("garbage", ["", " ", "é", "a\n", "x" * 300, None, 7, object()], ids=repr)
+async def test_what_is_no_id_is_as_unknown(contract: Contract, garbage: Any) -> None:
+    with pytest.raises(TaskResultDoesNotExist):
+        contract.backend.get_result(garbage)
+    with pytest.raises(TaskResultDoesNotExist):
+        await contract.backend.aget_result(garbage)
+    with pytest.raises(TaskResultDoesNotExist):
+        await contract.backend.acancel(garbage)
+
+
 async def test_reading_often_does_not_connect_each_time(
     contract: Contract, broker_url: str
 ) -> None:
@@ -137,3 +147,10 @@ async def test_a_task_sees_the_arguments_that_its_result_tells(
     """Serialisers give some keys a meaning of their own, or turn them into text."""
     result = await contract.run(tasks.plain, value)
     assert [result.return_value] == contract.backend.get_result(result.id).args
+
+
+@pytest.mark.parametrize("task", [tasks.plain, tasks.plain_sync], ids=["async", "sync"])
+async def test_keys_that_are_no_text_become_text(contract: Contract, task: Any) -> None:
+    result = await contract.run(task, {1: "a", None: {2.5: True}})
+    assert result.args == [{"1": "a", "null": {"2.5": True}}]
+    assert result.return_value == {"1": "a", "null": {"2.5": True}}

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import django
@@ -25,7 +26,7 @@ def run_all() -> None:
 
     results: list[Any] = [task.enqueue() for task in tasks.ALL for _ in range(3)]
     for result in results:
-        wait_until(lambda result=result: finished(result), f"{result}", SECONDS)
+        wait_until(partial(finished, result), f"{result}", SECONDS)
         assert result.return_value == os.getpid(), result
     wait_until(no_rows, "the rows are removed", SECONDS)
 
@@ -102,7 +103,7 @@ def main() -> None:
         if way in WAYS:
             WAYS[way]()
     run_all()
-    print("all ran")
+    sys.stdout.write("all ran\n")
 
 
 if __name__ == "__main__":

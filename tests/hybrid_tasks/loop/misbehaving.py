@@ -85,7 +85,7 @@ stops: dict[str, Callable[[str], Any]] = {}
 @task(takes_context=True)
 async def cancel_itself(context: TaskContext) -> str:
     """Be cancelled in the very first step."""
-    backend = context.task_result.task.get_backend()
+    backend: Any = context.task_result.task.get_backend()
     runs.append(context.task_result.id)
     await backend.acancel(context.task_result.id)
     await doors["nobody opens this one"].wait()

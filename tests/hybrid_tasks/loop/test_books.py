@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hybrid_tasks.loop.runner import Reason, Runner
+from tests.hybrid_tasks.contract.waiting import until
 from tests.hybrid_tasks.loop.jobs import FunctionJob, opened, waiting_job
 
 MANY = 50_000
@@ -24,9 +25,7 @@ def returning(name: str, *answers: float | None) -> FunctionJob:
 
 
 async def until_idle(runner: Runner) -> None:
-    async with asyncio.timeout(60):
-        while runner.running:
-            await asyncio.sleep(0)
+    await until(lambda: not runner.running, "nothing runs")
 
 
 def is_empty(runner: Runner) -> bool:
@@ -118,9 +117,7 @@ async def test_a_job_whose_time_has_come_keeps_no_timer() -> None:
     runner.submit(job, delay=0.001)
     timer = job._timer
     assert timer is not None
-    async with asyncio.timeout(60):
-        while not job._queued:
-            await asyncio.sleep(0)
+    await until(lambda: job._queued, "its time has come")
     assert job._timer is None
     gate.set()
     await until_idle(runner)
@@ -194,9 +191,7 @@ async def test_what_was_stopped_in_its_last_step_is_not_run_again(reason: Reason
 
     job = FunctionJob("a", fail_as_it_is_stopped)
     runner.submit(job)
-    async with asyncio.timeout(60):
-        while runner.jobs():
-            await asyncio.sleep(0)
+    await until(lambda: not runner.jobs(), "it has ended")
     await asyncio.sleep(0)
     assert (answers, job.runs, job.stops, job.drops) == ([True], 1, [reason], [])
     assert is_empty(runner)

@@ -8,7 +8,8 @@ import pytest
 from django.tasks import TaskResultStatus
 
 from hybrid_tasks.backends.eventloop import EventLoopBackend, serve
-from hybrid_tasks.execution import Attempt, call
+from hybrid_tasks.execution.attempt import Attempt
+from hybrid_tasks.execution.calling import call
 from hybrid_tasks.results import states
 from hybrid_tasks.tasks import task
 from tests.hybrid_tasks import tasks

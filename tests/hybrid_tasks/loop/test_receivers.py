@@ -14,7 +14,7 @@ from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.outbox import durable_tasks
-from tests.hybrid_tasks.outbox.on_loop import backend, settled
+from tests.hybrid_tasks.outbox.on_loop import backend, enqueue, settled
 
 pytestmark = pytest.mark.usefixtures("only_loop")
 
@@ -44,7 +44,8 @@ async def test_an_async_receiver_hears_of_every_task(name: str, durable: bool) -
 
     with receiving(name, note):
         async with serve():
-            result = await tasks.plain.using(durable=durable).aenqueue("ribs")
+            task: Any = tasks.plain
+            result = await enqueue(task.using(durable=durable), "ribs")
             assert (await finished(result)).return_value == "ribs"
             await until(lambda: told == [result.id], "it was told")
             assert await settled() == {}
@@ -71,7 +72,7 @@ async def test_a_receiver_that_raises_is_logged(
     """C4: nothing that it raises reaches the task, its caller or the loop."""
     with receiving(name, receiver):
         async with serve():
-            result = await durable_tasks.count.aenqueue()
+            result = await enqueue(durable_tasks.count)
             assert (await finished(result)).status == TaskResultStatus.SUCCESSFUL
             await until(lambda: "a receiver's own trouble" in caplog.text, "it is logged")
             assert await settled() == {}
@@ -88,7 +89,7 @@ async def test_an_async_receiver_that_never_returns_holds_nothing_up(name: str) 
 
     with receiving(name, hang):
         async with serve():
-            results = [await tasks.plain.aenqueue(number) for number in range(3)]
+            results = [await enqueue(tasks.plain, number) for number in range(3)]
             assert [(await finished(one)).return_value for one in results] == [0, 1, 2]
     door.set()
 
@@ -118,7 +119,7 @@ async def test_a_receiver_may_refresh_what_it_is_told() -> None:
 
     with receiving("started", note):
         async with serve():
-            result = await tasks.hang.aenqueue()
+            result = await enqueue(tasks.hang)
             await until(lambda: held, "it has started")
             theirs = backend().local_result(result.id)
             assert theirs is not None

@@ -7,7 +7,7 @@ import pytest
 from django.tasks import TaskResultStatus
 
 from hybrid_tasks.backends.eventloop import serve
-from hybrid_tasks.execution import Pool
+from hybrid_tasks.execution.threads import Pool
 from hybrid_tasks.results.recorder import recorder
 from hybrid_tasks.runtime import current
 from tests.hybrid_tasks.contract.waiting import finished, refreshed_until, until
@@ -59,7 +59,7 @@ async def test_a_function_that_waits_for_a_thread_is_cancelled_without_an_attemp
 async def test_the_thread_of_an_attempt_that_is_over_changes_nothing(durable: bool) -> None:
     """C15: it saved its metadata, and with that READY or RUNNING over the end, for ever."""
     async with serve():
-        task = misbehaving.save_late.using(timeout=SOON, durable=durable)
+        task: Any = misbehaving.save_late.using(timeout=SOON, durable=durable)
         result: Any = await finished(await task.aenqueue("gate"))
         assert result.status == TaskResultStatus.FAILED
         ended = result.finished_at

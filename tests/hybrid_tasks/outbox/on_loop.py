@@ -10,7 +10,7 @@ from django.tasks import task_backends
 from pytest_django import Settings
 
 from hybrid_tasks.backends.eventloop import EventLoopBackend, serve
-from hybrid_tasks.execution import then_close
+from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.outbox.writer import writer
 from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import Task

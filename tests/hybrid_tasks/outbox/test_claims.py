@@ -46,6 +46,35 @@ def test_what_is_gone_cannot_be_started() -> None:
     assert start_held({"unknown"}, "me", LEASE, 1) == set()
 
 
+def test_an_attempt_that_is_counted_twice_is_one() -> None:
+    """The answer to a commit may be lost; the writer then counts once more."""
+    result = add("me")
+    for attempt in (1, 1, 2, 2):
+        assert start_held({result.id}, "me", LEASE, attempt) == {result.id}
+        assert row(result.id).attempts == attempt
+    for wrong in (1, 4):
+        assert start_held({result.id}, "me", LEASE, wrong) == set()
+        assert row(result.id).attempts == 2
+
+
+@pytest.mark.parametrize("state", ALL)
+def test_what_was_counted_in_vain_is_taken_back_unless_another_has_the_row(state: InState) -> None:
+    result = add("me")
+    state(result.id)
+    change(result.id, attempts=2)
+    claims.uncount(result.id, "me", 2)
+    untaken = state in (waits, is_scheduled)
+    assert row(result.id).attempts == (1 if untaken else 2)
+
+
+def test_only_the_last_attempt_can_be_taken_back() -> None:
+    result = add("me")
+    change(result.id, attempts=2)
+    for attempt in (1, 3, 2, 2):
+        claims.uncount(result.id, "me", attempt)
+    assert row(result.id).attempts == 1
+
+
 @pytest.mark.parametrize("state", ALL)
 def test_a_delivered_task_is_claimed_if_it_is_free(state: InState) -> None:
     result = add(task=tasks.succeed_at)

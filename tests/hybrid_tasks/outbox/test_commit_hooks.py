@@ -8,6 +8,7 @@ import pytest
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 from django.tasks import TaskResultStatus
+from django.tasks.signals import task_enqueued
 from pytest_django import Settings
 
 from hybrid_tasks.backends.eventloop import serve
@@ -72,15 +73,28 @@ async def test_a_dispatch_that_breaks_leaves_its_row_to_the_relay(
         raise ZeroDivisionError("nobody expects this")
 
     hooks: list[str] = []
+    told: list[str] = []
+
+    def note(task_result: Any, **_kwargs: Any) -> None:
+        told.append(task_result.id)
+
     monkeypatch.setattr(type(backend()), "dispatch", broken)
-    results = await read(enqueue_five_in_transaction, hooks)
-    alone = await enqueue(durable_tasks.count)
-    in_thread = await asyncio.to_thread(durable_tasks.count.enqueue)
+    task_enqueued.connect(note)
+    try:
+        results = await read(enqueue_five_in_transaction, hooks)
+        alone = await enqueue(durable_tasks.count)
+        in_thread = await asyncio.to_thread(durable_tasks.count.enqueue)
+    finally:
+        task_enqueued.disconnect(note)
     assert hooks == ["row's", "before", "after"]
     durable = results[3]
     expected = dict.fromkeys((durable.id, alone.id, in_thread.id), State.WAITING)
     assert await settled() == expected
     assert current().owned() == {}
+    # C8: they were accepted, and so they are announced and found.
+    assert told == list(expected)
+    for task_id in expected:
+        assert (await backend().aget_result(task_id)).status == TaskResultStatus.READY
     assert runs == []
 
 

@@ -80,6 +80,17 @@ def test_one_renewal_is_for_all(by_hand: OutboxWriter, work: Work, renewal: Rene
     ids = [work.put(by_hand, lease) for lease in (LEASE, LEASE / 2, LEASE, LEASE / 2)]
     assert by_hand.until_due() == pytest.approx(LEASE / 6)
     assert renewal.of(*ids) == set(ids)
+    assert by_hand.until_due() == pytest.approx(LEASE / 6)
+
+
+def test_new_rows_do_not_put_off_the_renewal_of_others(
+    by_hand: OutboxWriter, work: Work, clock: HandClock
+) -> None:
+    work.put(by_hand, LEASE)
+    clock.seconds += LEASE / 6
+    for lease in (LEASE, 2 * LEASE):
+        work.put(by_hand, lease)
+        assert by_hand.until_due() == pytest.approx(LEASE / 6)
 
 
 def test_what_nobody_would_run_is_not_renewed(

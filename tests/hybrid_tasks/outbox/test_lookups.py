@@ -16,12 +16,14 @@ from django.utils import timezone
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.outbox import table
+from hybrid_tasks.results.recorder import recorder
 from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.runtime import Runtime, use
 from tests.hybrid_tasks.contract.waiting import finished
 from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.on_loop import backend, enqueue, read, running, settled
 from tests.hybrid_tasks.outbox.rows import State, change, row
+from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
 
@@ -36,6 +38,12 @@ async def elsewhere(task_id: str) -> TaskResult:
     """Look a task up as another process would."""
     with use(Runtime(threads=False)):
         return await read(backend().get_result, task_id)  # type: ignore[no-any-return]
+
+
+async def forget() -> None:
+    """Let the cache lose all that it was ever told."""
+    assert await asyncio.to_thread(recorder().flush, PATIENCE)
+    await asyncio.to_thread(caches["default"].clear)
 
 
 async def test_what_is_left_to_the_relay_is_found_at_once_and_announced() -> None:
@@ -78,7 +86,7 @@ async def test_a_cleared_cache_loses_no_waiting_task() -> None:
     """C10: its row is there: it can be found, and cancelled."""
     result = await enqueue(later())
     assert await settled() == {result.id: State.WAITING}
-    await asyncio.to_thread(caches["default"].clear)
+    await forget()
     assert (await elsewhere(result.id)).status == TaskResultStatus.READY
     with use(Runtime(threads=False)) as other:
         assert await read(backend().cancel, result.id) is True
@@ -99,7 +107,7 @@ async def test_a_cache_that_is_away_keeps_nobody_from_cancelling(
 
     result = await enqueue(later())
     assert await settled() == {result.id: State.WAITING}
-    await asyncio.to_thread(caches["default"].clear)
+    await forget()
     with monkeypatch.context() as patched:
         patched.setattr(LocMemCache, how, away)
         assert (await elsewhere(result.id)).status == TaskResultStatus.READY
@@ -111,7 +119,7 @@ async def test_what_runs_elsewhere_is_running_also_without_a_cache() -> None:
     """C10: as far as its row tells: which attempt, and that it has begun."""
     async with running() as result:
         assert await settled() == {result.id: State.CLAIMED}
-        await asyncio.to_thread(caches["default"].clear)
+        await forget()
         found = await elsewhere(result.id)
         assert (found.status, found.attempts) == (TaskResultStatus.RUNNING, 1)
         await backend().acancel(result.id)
@@ -122,7 +130,7 @@ async def test_a_dead_letter_is_failed_also_without_a_cache() -> None:
     async with serve():
         result = await finished(await enqueue(durable_tasks.give_up))
     assert await settled() == {result.id: State.DEAD}
-    await asyncio.to_thread(caches["default"].clear)
+    await forget()
     found = await elsewhere(result.id)
     assert (found.status, found.errors) == (TaskResultStatus.FAILED, result.errors)
 
@@ -133,7 +141,7 @@ async def test_a_row_that_nobody_can_read_is_no_result(message: str) -> None:
     result = await enqueue(later())
     await settled()
     await read(lambda: change(result.id, message=message))
-    await asyncio.to_thread(caches["default"].clear)
+    await forget()
     with pytest.raises(TaskResultDoesNotExist):
         await elsewhere(result.id)
     assert (await read(row, result.id)).state == State.WAITING
@@ -143,7 +151,7 @@ async def test_sync_code_on_a_loop_finds_what_is_only_in_its_row() -> None:
     """As Django's own tests do it: get_result() in a coroutine."""
     result = await enqueue(later())
     await settled()
-    await asyncio.to_thread(caches["default"].clear)
+    await forget()
     with use(Runtime(threads=False)):
         assert backend().get_result(result.id).id == result.id
         with pytest.raises(TaskResultDoesNotExist):

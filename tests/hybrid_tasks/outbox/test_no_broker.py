@@ -9,7 +9,7 @@ from hybrid_tasks.backends import celery as celery_backend
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.celery import publisher, sending
 from hybrid_tasks.exceptions import BrokerUnavailable
-from hybrid_tasks.execution import then_close
+from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.relay import Relayed, relay
 from hybrid_tasks.results.states import decode
 from tests.hybrid_tasks import tasks

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from hybrid_tasks.celery import publisher as publisher_module
 from hybrid_tasks.exceptions import TaskInterrupted
-from hybrid_tasks.execution import then_close
+from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.outbox import claims
 from hybrid_tasks.relay import Relayed, relay
 from hybrid_tasks.relay import relaying as relay_module

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hybrid_tasks.execution import then_close
+from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.outbox import claims, table
 from hybrid_tasks.outbox.clock import After
 from tests.hybrid_tasks.outbox.rows import (

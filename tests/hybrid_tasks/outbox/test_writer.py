@@ -2,13 +2,14 @@
 
 import asyncio
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db import IntegrityError
 
 from hybrid_tasks import engine
 from hybrid_tasks.exceptions import OutboxUnavailable
-from hybrid_tasks.execution import then_close
+from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.outbox import inserts, writes
 from hybrid_tasks.outbox import writer as writer_room
 from hybrid_tasks.outbox.clock import After
@@ -82,7 +83,9 @@ async def test_a_coroutine_that_gave_up_leaves_no_row(a_writer: OutboxWriter) ->
     assert await asyncio.to_thread(rows_there) == {}
 
 
-async def test_a_cancelled_caller_leaves_no_row(a_writer: OutboxWriter, gate: Gate) -> None:
+async def test_a_cancelled_caller_leaves_no_row(
+    a_writer: OutboxWriter, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
     gate.close()
     caller = asyncio.create_task(a_writer.aput(new(a_writer), PATIENCE))
     await asyncio.to_thread(gate.wait_for_knock)
@@ -92,6 +95,7 @@ async def test_a_cancelled_caller_leaves_no_row(a_writer: OutboxWriter, gate: Ga
     gate.open()
     assert await asyncio.to_thread(a_writer.flush, PATIENCE)
     assert await asyncio.to_thread(rows_there) == {}
+    assert "InvalidStateError" not in caplog.text
 
 
 def test_a_lost_answer_to_a_commit_changes_nothing(a_writer: OutboxWriter, gate: Gate) -> None:
@@ -170,6 +174,22 @@ async def test_attempts_are_counted_by_those_who_hold_the_row(a_writer: OutboxWr
     assert await asyncio.gather(*starts) == [True, False]
 
 
+async def test_who_gave_up_an_attempt_has_made_none(a_writer: OutboxWriter, gate: Gate) -> None:
+    """Such as a job that is stopped while it waits for the database."""
+    one = new(a_writer)
+    await a_writer.aput(one, PATIENCE)
+    gate.close()
+    starting = asyncio.create_task(a_writer.astart(one.result.id, LEASE, 1))
+    await asyncio.to_thread(gate.wait_for_knock)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    gate.open()
+    assert await asyncio.to_thread(a_writer.flush, PATIENCE)
+    found = await asyncio.to_thread(then_close, partial(row, one.result.id))
+    assert (found.state, found.attempts) == (State.CLAIMED, 0)
+
+
 def test_errors_are_kept_with_a_row_that_is_sent_with_them(a_writer: OutboxWriter) -> None:
     """Both may be asked for so quickly that they share a transaction."""
     result = put(a_writer)
@@ -204,6 +224,18 @@ def test_rows_are_left_kept_and_buried(a_writer: OutboxWriter) -> None:
     assert row_states() == {released.id: "WAITING", postponed.id: "WAITING", dead.id: "DEAD"}
     assert about(postponed.id, LEASE)
     assert len(row(postponed.id).errors) == len(row(dead.id).errors) == 1
+
+
+def test_only_who_has_buried_a_task_tells_of_it(
+    by_hand: OutboxWriter, dead: list[dict[str, Any]]
+) -> None:
+    ours, lost = put(by_hand), put(by_hand)
+    change(lost.id, claimed_by="other")
+    for one in (ours, lost):
+        by_hand.bury(states.failed(one, ValueError("bad meat")))
+    assert by_hand.flush(PATIENCE)
+    assert row_states() == {ours.id: State.DEAD, lost.id: State.CLAIMED}
+    assert [told["task_id"] for told in dead] == [ours.id]
 
 
 def test_a_flush_has_its_limit(a_writer: OutboxWriter, gate: Gate) -> None:

@@ -16,6 +16,7 @@ from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import task
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.waiting import finished
+from tests.hybrid_tasks.outbox.on_loop import enqueue
 from tests.processes import PATIENCE
 
 STORE = ResultStore("default", 60)
@@ -68,8 +69,8 @@ def test_a_value_that_cannot_be_encoded_loses_itself_only(caplog: pytest.LogCapt
 async def test_a_return_value_that_cannot_be_encoded_fails_its_task_openly() -> None:
     """C1: it is encoded where it is returned, not in a thread that many share."""
     async with serve():
-        bad = await return_too_many_digits.aenqueue()
-        good = await tasks.plain.aenqueue("ribs")
+        bad = await enqueue(return_too_many_digits)
+        good = await enqueue(tasks.plain, "ribs")
         await finished(bad)
         assert (await finished(good)).return_value == "ribs"
     assert bad.status == TaskResultStatus.FAILED
@@ -81,7 +82,7 @@ async def test_a_return_value_that_cannot_be_encoded_fails_its_task_openly() -> 
 async def test_a_backoff_without_a_hash_is_as_good_as_any() -> None:
     """C1: the text of a task is cached by the task, which its backoff must not forbid."""
     async with serve():
-        result = await finished(await wait_by_an_object.aenqueue())
+        result = await finished(await enqueue(wait_by_an_object))
     assert result.return_value == "done"
     again = states.decode(states.encode(result))
     assert again.task.backoff == wait_by_an_object.backoff  # type: ignore[attr-defined]

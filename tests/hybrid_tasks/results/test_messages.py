@@ -72,7 +72,9 @@ GARBAGE = [
 
 
 @pytest.mark.usefixtures("only_loop")
-@pytest.mark.parametrize("text", [*GARBAGE, None, 5, b"bytes", ["list"]], ids=lambda one: repr(one)[:30])
+@pytest.mark.parametrize(
+    "text", [*GARBAGE, None, 5, b"bytes", ["list"]], ids=lambda one: repr(one)[:30]
+)
 def test_garbage_in_the_cache_is_no_result(text: Any) -> None:
     """C25: TypeError, KeyError or JSONDecodeError came of it."""
     task_id = "0123456789abcdef0123456789abcdef"

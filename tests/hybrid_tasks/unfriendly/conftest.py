@@ -16,6 +16,7 @@ from tests.hybrid_tasks.contract.conftest import (  # noqa: F401 - fixtures
     outbox_open,
     shared_settings,
 )
+from tests.hybrid_tasks.contract.test_durable import relaying  # noqa: F401 - a fixture
 from tests.processes import Process
 
 TASKS = "tests.hybrid_tasks.tasks,tests.hybrid_tasks.unfriendly.tasks"

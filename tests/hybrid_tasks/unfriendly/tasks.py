@@ -153,7 +153,11 @@ def fail_sync(name: str) -> None:
     raise RAISED[name]()
 
 
-@task(max_attempts=2, backoff=tasks.at_once)
+def at_once(*_: Any) -> Any:
+    return 0
+
+
+@task(max_attempts=2, backoff=at_once)
 async def fail_twice(name: str) -> None:
     raise RAISED[name]()
 
@@ -201,8 +205,8 @@ def to_generator_exit(*_: Any) -> Any:
     raise GeneratorExit
 
 
-def to_recursion(*_: Any) -> Any:
-    return to_recursion()
+def to_recursion(exception: Any, result: Any) -> Any:
+    return to_recursion(exception, result)
 
 
 def to_far_away(*_: Any) -> Any:
@@ -256,7 +260,10 @@ class Later:
         return 0.0
 
 
-@task(max_attempts=3, backoff=Later())
+later: Any = Later()
+
+
+@task(max_attempts=3, backoff=later)
 async def try_again_later() -> None:
     raise ValueError("not yet")
 
@@ -274,7 +281,7 @@ KNOWN = [trying(name) for name in (*BROKEN, *SOUND)]
 # --- Receivers -----------------------------------------------------------------------------------
 
 
-@task(max_attempts=2, backoff=tasks.at_once, takes_context=True)
+@task(max_attempts=2, backoff=at_once, takes_context=True)
 async def be_noticed(context: TaskContext) -> int:
     """Fail at first, while receivers do what they like."""
     if context.attempt == 1:
@@ -307,12 +314,12 @@ def raise_sync(task_result: Any, **_: Any) -> None:
         raise ValueError("a receiver's trouble")
 
 
-def refresh(task_result: Any, **_: Any) -> None:
+def spoil(task_result: Any, **_: Any) -> None:
     if task_result.task.module_path in NOTICED:
-        object.__setattr__(task_result, "status", "SPOILT")
+        object.__setattr__(task_result, "worker_ids", "spoilt")
 
 
-RECEIVERS = (raise_async, note_async, raise_sync, refresh)
+RECEIVERS = (raise_async, note_async, raise_sync, spoil)
 
 
 def connect() -> None:

@@ -1,26 +1,16 @@
-"""One attempt at a task: the only place where a task is called, for both backends.
-
-`Attempt` holds all that an attempt means; `call` and `acall` differ in the await alone.
-"""
+"""What one attempt at a task means: it decides by what happened whether the task has ended."""
 
 import asyncio
-import contextvars
-import functools
 import logging
 import math
-import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, suppress
+from concurrent.futures import Future
 from dataclasses import dataclass
-from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Self
 
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext
-from django.db import connections
 from django.tasks import TaskResultStatus
 
 from hybrid_tasks import announcements
@@ -29,12 +19,9 @@ from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted, TaskLost
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.results.values import LIMIT, normalised
-from hybrid_tasks.runtime import Runtime, current
 from hybrid_tasks.tasks import LONGEST_SECONDS, Task, extended
 
 logger = logging.getLogger("hybrid_tasks")
-
-is_async = functools.cache(iscoroutinefunction)
 
 type Save = Callable[[TaskResult], None]
 
@@ -87,6 +74,7 @@ class Attempt:
         timed_out: set from outside before the call is interrupted because its time is over.
         thread: of a sync function that runs in the pool.
         ended: whether the attempt is over.
+        on_loop: whether it is made on a loop that others use, and that may end by itself.
     """
 
     def __init__(
@@ -99,6 +87,7 @@ class Attempt:
         self.stop: type[TaskCancelled | TaskInterrupted | TaskLost] | None = None
         self.timed_out = False
         self.thread: Future[Any] | None = None
+        self.on_loop = False
         self._worker_id = worker_id
         self._sender = sender
         self._save = save
@@ -186,7 +175,7 @@ class Attempt:
             self._end(states.succeeded(self.result, self._value))
         elif self.timed_out:
             self._retry_or_fail(timed_out(self.task))
-        elif self.stop is TaskInterrupted or is_foreign(error):
+        elif self.stop is TaskInterrupted or (self.on_loop and is_foreign(error)):
             self.stop = TaskInterrupted
             self.interrupt()
         else:
@@ -283,136 +272,3 @@ def timed_out(task: Task) -> TimeoutError:
     if task.timeout is None:
         return TimeoutError(f"{task.module_path} took longer than its worker's time limit.")
     return TimeoutError(f"{task.module_path} took longer than its timeout of {task.timeout:g} s.")
-
-
-def call(attempt: Attempt, timeout_signs: tuple[type[Exception], ...] = ()) -> None:
-    """Make an attempt at a task with a sync function, in this thread.
-
-    Whoever limits the thread's time does so by raising one of `timeout_signs` in it.
-    """
-    with attempt:
-        run_function(attempt, timeout_signs)
-
-
-def run_function(attempt: Attempt, timeout_signs: tuple[type[Exception], ...] = ()) -> None:
-    try:
-        value = attempt.task.func(*attempt.arguments, **attempt.keywords)
-    except timeout_signs as error:
-        raise timed_out(attempt.task) from error
-    attempt.returned(value)
-
-
-async def acall(
-    attempt: Attempt, own_thread: Callable[[], AbstractAsyncContextManager[Any]] | None = None
-) -> None:
-    """Make an attempt at any task on the running loop; a sync function runs in a thread.
-
-    `own_thread` gives the attempt's thread for the ORM, an AttemptThread unless told otherwise.
-    """
-    with attempt:
-        await run_async(attempt, own_thread)
-
-
-async def run_async(
-    attempt: Attempt, own_thread: Callable[[], AbstractAsyncContextManager[Any]] | None = None
-) -> None:
-    task = attempt.task
-    async with (own_thread or AttemptThread)():
-        if not is_async(task.func):
-            attempt.returned(await run_pooled(attempt))
-        elif task.timeout is None:
-            attempt.returned(await task.func(*attempt.arguments, **attempt.keywords))
-        else:
-            function = task.func(*attempt.arguments, **attempt.keywords)
-            attempt.returned(await in_time(function, task))
-
-
-async def in_time(awaitable: Any, task: Task) -> Any:
-    """Await within the task's timeout. Raises TimeoutError with the task's name and the limit."""
-    limit = asyncio.timeout(task.timeout)
-    try:
-        async with limit:
-            return await awaitable
-    except TimeoutError as error:
-        if limit.expired():
-            raise timed_out(task) from error
-        raise
-
-
-class Pool(ThreadPoolExecutor):
-    """The threads for tasks whose function is sync, on the event loop.
-
-    As many as Python's own default.
-    """
-
-    def __init__(self, _runtime: Runtime) -> None:
-        threads = min(32, (os.cpu_count() or 1) + 4)
-        super().__init__(threads, thread_name_prefix="hybrid-tasks")
-
-
-class AttemptThread(ThreadSensitiveContext):
-    """The thread in which one attempt uses the ORM, started by its first use.
-
-    Django's connections belong to a thread: with one of its own, an attempt shares no connection
-    with others, and those that it opened are closed when it ends.
-    """
-
-    async def __aexit__(self, *exc_info: Any) -> None:
-        # Taken from asgiref, which would wait for the thread: a query may hang, and the loop not.
-        thread = SyncToAsync.context_to_thread_executor.pop(self, None)
-        if thread is not None:
-            thread.submit(connections.close_all)
-            thread.shutdown(wait=False)
-        await super().__aexit__(*exc_info)  # type: ignore[no-untyped-call]
-
-
-async def run_pooled(attempt: Attempt) -> Any:
-    """Run the sync function of an attempt in the pool that all tasks share.
-
-    Its time begins when a thread is free for it. A thread cannot be stopped: when the process
-    stops, an attempt that runs in one ends when the thread does.
-    """
-    loop = asyncio.get_running_loop()
-    task = attempt.task
-    began = loop.create_future()
-    function = functools.partial(task.func, *attempt.arguments, **attempt.keywords)
-
-    def begin() -> Any:
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits on it
-            loop.call_soon_threadsafe(settle_once, began)
-        return then_close(function)
-
-    context = contextvars.copy_context()
-    attempt.thread = thread = current().part(Pool).submit(context.run, begin)
-    ended = asyncio.wrap_future(thread)
-    try:
-        await asyncio.wait([began, ended], return_when=asyncio.FIRST_COMPLETED)
-        if task.timeout is None:
-            return await asyncio.shield(ended)
-        return await in_time(asyncio.shield(ended), task)
-    except asyncio.CancelledError:
-        if thread.cancel() or attempt.stop is not TaskInterrupted:
-            raise
-        return await asyncio.shield(ended)
-    finally:
-        if not ended.done():
-            ended.add_done_callback(forget_error)
-
-
-def settle_once(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def forget_error(future: asyncio.Future[Any]) -> None:
-    """Take note of what a thread raised that nobody waits for any more."""
-    if not future.cancelled():
-        future.exception()
-
-
-def then_close[T](function: Callable[[], T]) -> T:
-    """Call a function and close the database connections that its thread then has."""
-    try:
-        return function()
-    finally:
-        connections.close_all()

@@ -1,0 +1,135 @@
+"""What the checks say of a Celery application that a backend sends to."""
+
+import sys
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from hybrid_tasks.celery.checks import check_celery_settings
+from tests.processes import Process
+
+QUEUES = {"default"}
+GOOD = {
+    "broker_url": "redis://localhost/0",
+    "accept_content": ["json"],
+    "broker_transport_options": {"socket_timeout": 1},
+    "task_default_priority": 5,
+    "task_default_queue": "default",
+}
+RABBITMQ = {
+    "broker_url": "amqp://localhost//",
+    "broker_transport_options": {},
+    "task_queue_max_priority": 9,
+}
+
+
+def found(**settings: Any) -> list[str]:
+    """Return the ids of what is said of an application whose settings are good but for these."""
+    app = Celery("checked", set_as_current=False)
+    app.conf.update({**GOOD, **settings})
+    messages = list(check_celery_settings("celery", app, QUEUES))
+    assert all(message.hint for message in messages)
+    return [str(message.id).removeprefix("hybrid_tasks.") for message in messages]
+
+
+def test_nothing_is_said_of_good_settings() -> None:
+    assert found() == []
+    assert found(**RABBITMQ) == []
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        (["json"], []),
+        (["application/json"], []),
+        (["pickle", "application/json"], []),
+        (["pickle"], ["E012"]),
+        ([], ["E012"]),
+    ],
+)
+def test_json_has_two_names(accepted: list[str], expected: list[str]) -> None:
+    """C23: E012 was wrong about 'application/json'."""
+    assert found(accept_content=accepted) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"task_default_queue": "celery"}, ["W012"]),
+        ({"task_default_queue": "celery", "task_queues": {"celery": {}}}, ["W012"]),
+        ({"task_default_queue": "celery", "task_queues": {"celery": {}, "default": {}}}, []),
+        ({"task_queues": {"default": {}, "other": {}}}, []),
+    ],
+)
+def test_a_queue_that_no_worker_serves(settings: dict[str, Any], expected: list[str]) -> None:
+    """C23: the documented steps sent to 'default' while a plain worker serves 'celery'."""
+    assert found(**settings) == expected
+
+
+def test_the_hint_tells_how_to_start_the_workers() -> None:
+    app = Celery("checked", set_as_current=False)
+    app.conf.update({**GOOD, "task_default_queue": "celery"})
+    (message,) = check_celery_settings("celery", app, {"default", "heavy"})
+    assert "-Q default,heavy" in str(message.hint)
+    assert "task_default_queue" in str(message.hint)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"task_queue_max_priority": None}, ["W013"]),
+        ({"task_queue_max_priority": None, "task_default_queue_type": "quorum"}, []),
+        ({"task_default_priority": None}, []),
+    ],
+)
+def test_priorities_on_rabbitmq(settings: dict[str, Any], expected: list[str]) -> None:
+    """C23: nobody declared or checked `x-max-priority`."""
+    assert found(**RABBITMQ | settings) == expected
+
+
+def test_priorities_on_redis() -> None:
+    """C23: tasks without a priority have 0 there, which is served first."""
+    assert found(task_default_priority=None) == ["W014"]
+    assert found(task_default_priority=0) == []
+
+
+def test_a_url_that_is_not_understood_is_celerys_to_tell() -> None:
+    assert found(broker_url="nothing://localhost") == []
+
+
+PROGRAM = """
+import django
+from django.conf import settings
+settings.configure(
+    INSTALLED_APPS=["hybrid_tasks"],
+    TASKS={"default": {"BACKEND": "hybrid_tasks.backends.celery.CeleryBackend"}},
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+)
+%s
+django.setup()
+from django.core import checks
+print([message.id for message in checks.run_checks() if message.id != "hybrid_tasks.W001"])
+"""
+OWN = "from celery import Celery\napp = Celery('own', broker='redis://x')\napp.set_default()"
+
+
+@pytest.mark.parametrize(
+    ("application", "expected"),
+    [("", "['hybrid_tasks.E013']"), (OWN, "'hybrid_tasks.W012'")],
+    ids=["none", "its own"],
+)
+def test_a_project_without_a_celery_application(
+    application: str, expected: str, tmp_path: Any
+) -> None:
+    """C23: with none at all, messages went to amqp://localhost, and `check` was silent."""
+    command = [sys.executable, "-W", "error", "-c", PROGRAM % application]
+    with Process(command, {}, tmp_path / "log") as program:
+        program.wait_for(expected)
+
+
+def test_the_project_itself_has_nothing_to_mend(settings: Any) -> None:
+    from project.celery import app
+
+    queues = settings.TASKS["celery"]["QUEUES"]
+    assert list(check_celery_settings("celery", app, queues)) == []

@@ -11,6 +11,7 @@ from django.tasks import task_backends
 
 from hybrid_tasks import announcements
 from hybrid_tasks.backends.base import HybridBackend, then_close_if_threaded
+from hybrid_tasks.django_types import DjangoTask
 from hybrid_tasks.exceptions import TaskCancelled, TaskQueueFull
 from hybrid_tasks.loop.private import PrivateLoop
 from hybrid_tasks.loop.runner import RunnerClosed, RunnerFull
@@ -23,7 +24,7 @@ from hybrid_tasks.results import states
 from hybrid_tasks.results.recorder import recorder
 from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.runtime import current
-from hybrid_tasks.tasks import extended
+from hybrid_tasks.tasks import Task, extended
 
 logger = logging.getLogger("hybrid_tasks")
 
@@ -50,6 +51,13 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
     @property
     def defers_to_outbox(self) -> bool:  # type: ignore[override]
         return not self.keeps_its_own
+
+    def validate_task(self, task: DjangoTask) -> None:
+        """See Django's: what another package has defined must be known where it overflows to."""
+        super().validate_task(task)
+        taker = None if isinstance(task, Task) else self.overflow()
+        if taker is not None:
+            taker.validate_task(task)
 
     async def adispatch(self, result: TaskResult) -> None:
         """Start the task beside the caller. Raises TaskQueueFull; it never waits."""

@@ -12,7 +12,7 @@ from typing import Any, Self
 from celery.exceptions import SoftTimeLimitExceeded
 from django.tasks.exceptions import TaskResultDoesNotExist
 
-from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted
+from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.execution.attempt import Attempt
 from hybrid_tasks.execution.calling import is_async, run_async, run_function
 from hybrid_tasks.results.recorder import recorder
@@ -110,12 +110,6 @@ def latest_of(store: ResultStore, known: TaskResult) -> TaskResult:
     except Exception as error:  # noqa: BLE001 - each cache has errors of its own
         logger.warning("Task id=%s: its result cannot be read: %r", known.id, error)
         return known
-
-
-def was_cancelled(result: TaskResult) -> bool:
-    """Return whether a task has ended by a cancel."""
-    path = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
-    return bool(result.errors) and result.errors[-1].exception_class_path == path
 
 
 def make_attempt(attempt: WorkerAttempt) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from celery.exceptions import Ignore
 
-from hybrid_tasks.celery.attempts import latest_of, was_cancelled
+from hybrid_tasks.celery.attempts import latest_of
 from hybrid_tasks.celery.delivery import Delivery
-from hybrid_tasks.exceptions import TaskCancelled, TaskLost
+from hybrid_tasks.exceptions import TaskLost
 from hybrid_tasks.outbox.writer import writer
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
@@ -68,7 +68,7 @@ class DurableDelivery(Delivery):
 
     @staticmethod
     def _settle_as(ended: TaskResult) -> None:
-        writer().settle(ended, TaskCancelled() if was_cancelled(ended) else None)
+        writer().settle(ended)
 
 
 class Deliveries:

@@ -12,10 +12,10 @@ from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.worker import state
 from celery.worker.request import ExceptionWithTraceback, Request, safe_repr, safe_str
 
-from hybrid_tasks.celery.attempts import WorkerAttempt, latest_of, was_cancelled
+from hybrid_tasks.celery.attempts import WorkerAttempt, latest_of
 from hybrid_tasks.celery.message import carried_state
 from hybrid_tasks.celery.sending import NEAR_SECONDS, Route
-from hybrid_tasks.exceptions import OutboxUnavailable, TaskCancelled, TaskInterrupted
+from hybrid_tasks.exceptions import OutboxUnavailable, TaskInterrupted
 from hybrid_tasks.execution.attempt import timed_out
 from hybrid_tasks.finding import hybrid_backend
 from hybrid_tasks.outbox.writer import writer
@@ -162,7 +162,7 @@ class LostTask:
 
     @staticmethod
     def _end_row(ended: TaskResult) -> None:
-        writer().settle(ended, TaskCancelled() if was_cancelled(ended) else None)
+        writer().settle(ended)
 
     def _attempt_at(self, latest: TaskResult) -> WorkerAttempt:
         """Return the attempt that was made, which may not have told of itself."""

@@ -42,7 +42,6 @@ class Publisher(Engine[str, Message]):
         self._producer: Producer | None = None
         self._away_until = -math.inf
         self._error: BaseException | None = None
-        self._stepping = False
         runtime.owners.append(self)
 
     # --- What it owns ----------------------------------------------------------------------------
@@ -68,16 +67,6 @@ class Publisher(Engine[str, Message]):
             message.future.cancel()
 
     # --- In the thread ---------------------------------------------------------------------------
-
-    def step(self) -> bool:
-        """See Engine. Stepped by hand, it may itself step the others while it waits for a row."""
-        if self._stepping:
-            return True
-        self._stepping = True
-        try:
-            return super().step()
-        finally:
-            self._stepping = False
 
     def merged(self, old: Message, new: Message) -> Message:
         """See Engine: whoever waits for the older one is told of the newer one."""

@@ -89,7 +89,7 @@ class TaskJob(Job):
             return None
         if attempt.stop is TaskInterrupted and self.reason is None and self.durable:
             # Whoever cancelled it was not asked to: the loop ends, or will not run this again.
-            self.give_back(attempt.delay)
+            self._give_back_when_still(attempt.delay)
             return None
         if self.durable:
             self._settle(attempt)
@@ -99,12 +99,24 @@ class TaskJob(Job):
         if attempt.delay is not None:
             self.worker.writer.note_failure(attempt.result)
         else:
-            self.worker.writer.settle(attempt.result, attempt.error)
+            self.worker.writer.settle(attempt.result)
+
+    def _give_back_when_still(self, delay: float | None) -> None:
+        """Give the task back, or, if its thread still runs, when that has ended."""
+        if self._thread is None:
+            self.give_back(delay)
+            return
+        self.worker.outliving[self.id] = self
+        self._thread.add_done_callback(lambda _: self._has_become_still(delay))
+
+    def _has_become_still(self, delay: float | None) -> None:
+        self.give_back(delay)
+        self.worker.outliving.pop(self.id, None)
 
     def give_back(self, delay: float | None) -> None:
         """Leave a durable task that has not ended to the relay."""
         if delay is None:
-            self.worker.writer.settle(self.result, TaskInterrupted())
+            self.worker.writer.settle(self.result)
         else:
             self.worker.writer.postpone(self.result, delay)
 
@@ -122,7 +134,7 @@ class TaskJob(Job):
             self.result = attempt.result
         if self.result.is_finished:  # a GeneratorExit passes by who would have settled it
             if self.durable:
-                self.worker.writer.settle(self.result, attempt.error if attempt else None)
+                self.worker.writer.settle(self.result)
         elif self.durable:
             self.worker.writer.release(self.id)
         else:
@@ -134,7 +146,7 @@ class TaskJob(Job):
         attempt.fail(error)
         self.result = attempt.result
         if self.durable:
-            self.worker.writer.settle(attempt.result, error)
+            self.worker.writer.settle(attempt.result)
 
     def leave_behind(self) -> TaskResult | None:
         """Part with an attempt that resists; return the task's state if it may run elsewhere.

@@ -78,6 +78,7 @@ class LoopWorker:
         self.threads = asyncio.Semaphore(runtime.part(Pool)._max_workers)
         self._successor = successor
         self._inbox: dict[str, TaskJob] = {}  # from other threads, in the order of arrival
+        self.outliving: dict[str, TaskJob] = {}  # threads that have outlived their loop
         self._lock = threading.Lock()
         self._accepts = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -105,7 +106,7 @@ class LoopWorker:
             self.runner.cancel(task_id, Reason.LOST)
 
     def _jobs(self) -> list[TaskJob]:
-        waiting = list(self._inbox.values())
+        waiting = [*self._inbox.values(), *self.outliving.values()]
         return waiting + [job for job in self.runner.jobs() if isinstance(job, TaskJob)]
 
     # --- What it takes ---------------------------------------------------------------------------

@@ -65,9 +65,19 @@ def start_held(ids: Collection[str], holder: str, lease: float, attempt: int) ->
     Counted twice, as when the answer to a commit was lost, it is still one.
     """
     ours = held(holder, ids).filter(attempts__in=(attempt - 1, attempt))
-    if ours.update(**claimed_by(holder, lease), attempts=attempt) == len(ids):
+    if ours.update(**claimed_by(holder, lease), attempts=attempt, sends=0) == len(ids):
         return set(ids)
     return set(held(holder, ids).filter(attempts=attempt).values_list("pk", flat=True))
+
+
+def unclaim(ids: Collection[str], holder: str) -> None:
+    """Leave rows to the relay that `holder` claimed for one who gave up, as if it never had."""
+    held(holder, ids).filter(attempts__gt=0).update(**left_waiting(), attempts=F("attempts") - 1)
+
+
+def put_off(task_id: str, holder: str, delay: float) -> None:
+    """Let the relay take a row again in `delay` seconds that `holder` has adopted in vain."""
+    held(holder, [task_id]).update(**left_waiting(delay))
 
 
 def uncount(task_id: str, holder: str, attempt: int) -> None:

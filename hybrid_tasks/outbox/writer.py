@@ -15,11 +15,12 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.tasks import TaskResultStatus
 
 from hybrid_tasks.engine import Engine
-from hybrid_tasks.exceptions import OutboxUnavailable, TaskCancelled
+from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.outbox import claims
 from hybrid_tasks.outbox.dead_letters import Announcer
 from hybrid_tasks.outbox.inserts import NewRow, RawRow
 from hybrid_tasks.outbox.writes import Kind, Write, answer, perform
+from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.runtime import Runtime, current
 
@@ -136,9 +137,9 @@ class OutboxWriter(Engine[Write, Write]):
         """Leave a task to the relay."""
         self._request(Write(Kind.RELEASE, task_id))
 
-    def settle(self, result: TaskResult, error: BaseException | None) -> None:
+    def settle(self, result: TaskResult) -> None:
         """Remove the row of a task that has ended, or keep it as a dead letter if it failed."""
-        if result.status == TaskResultStatus.SUCCESSFUL or isinstance(error, TaskCancelled):
+        if result.status == TaskResultStatus.SUCCESSFUL or states.was_cancelled(result):
             self.remove(result.id)
         else:
             self.bury(result)
@@ -212,8 +213,7 @@ class OutboxWriter(Engine[Write, Write]):
         elif write.kind is Kind.START and write.outcome is True:
             self._request(Write(Kind.UNCOUNT, write.id, attempt=write.attempt))
         elif write.kind is Kind.CLAIM and write.outcome is not None:
-            self._request(Write(Kind.RELEASE, write.id))
-            self._request(Write(Kind.UNCOUNT, write.id, attempt=write.outcome.attempts))
+            self._request(Write(Kind.UNCLAIM, write.id))
 
     # --- In the thread ---------------------------------------------------------------------------
 
@@ -294,9 +294,13 @@ def still_wanted(write: Write) -> Write | None:
     """Return what is to be done for a request whose caller may have given up."""
     if not write.abandoned:
         return write
-    if write.kind is Kind.INSERT and write.tried:
-        return Write(Kind.WITHDRAW, write.id)  # the answer to its commit may have been lost
-    return None
+    if not write.tried:
+        return None
+    # The answer to its commit may have been lost.
+    if write.kind is Kind.START:
+        return Write(Kind.UNCOUNT, write.id, attempt=write.attempt)
+    undo = {Kind.INSERT: Kind.WITHDRAW, Kind.CLAIM: Kind.UNCLAIM}.get(write.kind)
+    return None if undo is None else Write(undo, write.id)
 
 
 def writer() -> OutboxWriter:

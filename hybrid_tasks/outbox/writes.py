@@ -25,17 +25,18 @@ class Kind(IntEnum):
     """What to do with a row, in the order in which one transaction does it."""
 
     WITHDRAW = 0  # what was inserted for a caller who gave up; who inserts it again comes later
-    INSERT = 1
-    CLAIM = 2  # what the broker delivered, and count an attempt
-    START = 3  # count an attempt
-    NOTE_FAILURE = 4
-    SENT = 5  # to the broker, as soon as this is committed
-    POSTPONE = 6
-    RELEASE = 7
-    BURY = 8
-    REMOVE = 9
-    UNCOUNT = 10  # an attempt that was counted for a job that had been stopped
-    CLAIM_FROM = 11  # a process that has died
+    UNCLAIM = 1  # what was claimed for one who gave up, and take the attempt back
+    INSERT = 2
+    CLAIM = 3  # what the broker delivered, and count an attempt
+    START = 4  # count an attempt
+    NOTE_FAILURE = 5
+    SENT = 6  # to the broker, as soon as this is committed
+    POSTPONE = 7
+    RELEASE = 8
+    BURY = 9
+    REMOVE = 10
+    UNCOUNT = 11  # an attempt that was counted for a job that had been stopped
+    CLAIM_FROM = 12  # a process that has died
 
 
 @dataclass(eq=False, slots=True)
@@ -157,6 +158,10 @@ def withdraw(writes: list[Write], holder: str) -> None:
     claims.take_back([write.id for write in writes], holder)
 
 
+def unclaim(writes: list[Write], holder: str) -> None:
+    claims.unclaim([write.id for write in writes], holder)
+
+
 def uncount(writes: list[Write], holder: str) -> None:
     for write in writes:
         claims.uncount(write.id, holder, write.attempt)
@@ -173,6 +178,7 @@ PERFORM = {
     Kind.BURY: bury,
     Kind.REMOVE: remove,
     Kind.WITHDRAW: withdraw,
+    Kind.UNCLAIM: unclaim,
     Kind.UNCOUNT: uncount,
     Kind.CLAIM_FROM: claim_from,
 }

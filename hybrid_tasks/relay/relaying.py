@@ -28,6 +28,7 @@ SEND_SECONDS = 10.0  # that a batch may take on its way to the broker
 # So often is a row tried that this code does not know, each time after twice the lease: with 30 s,
 # for half an hour. In a rolling deploy it is another version that knows it.
 UNKNOWN_SENDS = 6
+ADOPTED_AGAIN = 15.0  # seconds, doubled with each try
 
 _numbers = count(1)
 
@@ -120,7 +121,7 @@ def bury_exhausted(result: TaskResult, holder: str) -> bool:
     """
     backend = hybrid_backend(result.backend)
     told = told_end(backend, result)
-    if told is not None and told.status == "SUCCESSFUL":
+    if told is not None and (told.status == "SUCCESSFUL" or states.was_cancelled(told)):
         claims.remove_sent(result.id, holder)
         return False
     dead = told or states.failed(
@@ -147,11 +148,12 @@ def told_end(backend: Hybrid, result: TaskResult) -> TaskResult | None:
 def give_up(row: "OutboxTask", error: Exception, holder: str) -> bool:
     """Leave a row that this code cannot run to another version; return whether it is too late.
 
-    It was marked as sent, so its turn comes again after its lease, which doubles. In the end it is
-    a dead letter.
+    Marked as sent, its turn comes again after its lease, which doubles; adopted, it is put off as
+    long. In the end it is a dead letter.
     """
     about = (row.pk, row.task_path, error)
     if row.sends < UNKNOWN_SENDS:
+        claims.put_off(row.pk, holder, ADOPTED_AGAIN * 2**row.sends)
         logger.warning("Task id=%s path=%s cannot be run here, is tried later: %r", *about)
         return False
     logger.error("Task id=%s path=%s cannot be run: %r", *about)

@@ -16,6 +16,7 @@ import orjson
 from django.tasks.base import TaskError, TaskResultStatus
 
 from hybrid_tasks.django_types import DjangoTask, DjangoTaskResult
+from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.results.registry import find_backoff, find_task
 from hybrid_tasks.results.task_result import END, STEP_ENDED, STEP_READY, Draft, TaskResult, rank_of
 from hybrid_tasks.results.values import LIMIT, normalised
@@ -135,6 +136,12 @@ def failed(result: TaskResult, error: BaseException) -> TaskResult:
     draft.finished_at = now()
     draft.errors = [*result.errors, task_error(error)]
     return draft.sealed()
+
+
+def was_cancelled(result: TaskResult) -> bool:
+    """Return whether a task has ended by a cancel."""
+    path = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
+    return bool(result.errors) and result.errors[-1].exception_class_path == path
 
 
 def to_retry(result: TaskResult, error: BaseException) -> TaskResult:

@@ -32,16 +32,16 @@ def own_runtime(runtime: Runtime | None = None) -> Iterator[Runtime]:
             end(own)
 
 
+def settle(runtime: Runtime) -> None:
+    """Wait until all is written: what one writes can be for another to write."""
+    assert runtime.flush(PATIENCE), {
+        one.name: f"{len(one)} are left{one.failure}" for one in engines(runtime)
+    }
+
+
 def engines(runtime: Runtime) -> list[Engine[object, object]]:
     """Return what writes in the background of a runtime."""
     return [part for part in runtime.steppables if isinstance(part, Engine)]
-
-
-def settle(runtime: Runtime) -> None:
-    """Wait until all is written: what one writes can be for another to write."""
-    while left := [one for one in engines(runtime) if not one.flush(0)]:
-        for one in left:
-            assert one.flush(PATIENCE), f"{one.name}: {len(one)} are left{one.failure}"
 
 
 def end(runtime: Runtime) -> None:

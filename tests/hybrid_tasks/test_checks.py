@@ -3,14 +3,12 @@
 from typing import Any
 
 import pytest
-from celery import Celery
 from django.apps import apps
 from django.core import checks
 from django.db import connections
 from pytest_django import Settings
 
 import project.urls  # noqa: F401 - checks import it, and its tasks name queues of the project
-from hybrid_tasks.celery.checks import check_celery_settings
 from hybrid_tasks.checks import check_database
 
 LOOP = "hybrid_tasks.backends.eventloop.EventLoopBackend"
@@ -134,29 +132,3 @@ def test_an_application_whose_server_would_run_no_tasks(
     settings.ASGI_APPLICATION = path
     messages = checks.run_checks(include_deployment_checks=True)
     assert {one.id for one in messages} & {"hybrid_tasks.W002", "hybrid_tasks.W003"} == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "expected"),
-    [
-        ("task_always_eager", True, "E010"),
-        ("task_reject_on_worker_lost", True, "E011"),
-        ("accept_content", ["pickle"], "E012"),
-        ("task_acks_late", True, "W010"),
-        ("broker_transport_options", {}, "W011"),
-    ],
-)
-def test_celery_settings_that_break_a_promise(name: str, value: Any, expected: str) -> None:
-    good = {
-        "broker_url": "redis://localhost/0",
-        "accept_content": ["json"],
-        "broker_transport_options": {"socket_timeout": 1},
-        "task_default_priority": 5,
-    }
-    app = Celery("checked", set_as_current=False)
-    app.conf.update(good)
-    assert list(check_celery_settings("celery", app)) == []
-    app.conf.update({name: value})
-    (message,) = check_celery_settings("celery", app)
-    assert message.id == f"hybrid_tasks.{expected}"
-    assert message.hint

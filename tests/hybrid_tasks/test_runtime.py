@@ -14,17 +14,34 @@ AT_NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 class Part:
-    """Does what it is told to at its next step."""
+    """Does what it is told to at its next step.
+
+    Attributes:
+        waiting: what it answers then, of which the future gets the last.
+        after: another part, which is given what this one has done.
+        there: whether it can do anything.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self.future = Future[int]()
-        self.answers: list[int] = []
+        self.waiting: list[int] = []
+        self.after: Part | None = None
+        self.there = True
         runtime.steppables.append(self)
 
     def step(self) -> bool:
-        for answer in self.answers:
-            self.future.set_result(answer)
-        return True
+        if self.there and self.waiting:
+            done, self.waiting = self.waiting, []
+            self.future.set_result(done[-1])
+            if self.after is not None:
+                self.after.waiting += done
+        return self.there
+
+    def flush(self, _seconds: float) -> bool:
+        return self.step()
+
+    def __len__(self) -> int:
+        return len(self.waiting)
 
 
 def test_a_part_is_made_once_whoever_asks_first() -> None:
@@ -88,8 +105,26 @@ def test_by_hand_who_waits_lets_all_parts_do_a_step() -> None:
     part = runtime.part(Part)
     with pytest.raises(TimeoutError):
         runtime.result_of(part.future, PATIENCE)
-    part.answers = [7]
+    part.waiting = [7]
     assert runtime.result_of(part.future, PATIENCE) == 7
+
+
+def test_a_flush_is_for_all_parts_and_for_what_they_give_each_other() -> None:
+    runtime = Runtime()
+    last, middle, first = Part(runtime), Part(runtime), Part(runtime)
+    first.after, middle.after = middle, last
+    first.waiting = [1, 2]
+    assert runtime.flush(PATIENCE)
+    assert [part.future.result(0) for part in (first, middle, last)] == [2, 2, 2]
+
+
+def test_a_part_that_cannot_flush_keeps_no_other_from_it() -> None:
+    runtime = Runtime()
+    stuck, other = Part(runtime), Part(runtime)
+    stuck.there = False
+    stuck.waiting, other.waiting = [1], [2]
+    assert not runtime.flush(PATIENCE)
+    assert (len(stuck), len(other)) == (1, 0)
 
 
 async def test_a_blocking_call_has_a_thread_unless_all_is_done_by_hand() -> None:

@@ -39,6 +39,19 @@ def test_nothing_is_said_of_good_settings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"task_always_eager": True}, ["E010"]),
+        ({"task_reject_on_worker_lost": True}, ["E011"]),
+        ({"task_acks_late": True}, ["W010"]),
+        ({"broker_transport_options": {}}, ["W011"]),
+    ],
+)
+def test_settings_that_break_a_promise(settings: dict[str, Any], expected: list[str]) -> None:
+    assert found(**settings) == expected
+
+
+@pytest.mark.parametrize(
     ("accepted", "expected"),
     [
         (["json"], []),

@@ -89,9 +89,9 @@ async def test_what_cannot_be_read_is_left_to_those_who_can(
     left = await leave_unreadable(message)
     async with serve():
         await until(lambda: "cannot be run here, is tried later" in caplog.text, "it is told")
-    assert await settled() == {left: State.CLAIMED}
+    assert await settled() == {left: State.WAITING}
     assert (await read(row, left)).sends == 1
-    assert await read(about, left, LEASE)
+    assert await read(about, left, relaying.ADOPTED_AGAIN * 2)
     assert dead == []
 
 

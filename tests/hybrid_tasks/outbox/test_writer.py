@@ -271,6 +271,19 @@ def test_a_lost_answer_to_a_claim_loses_no_claim(a_writer: OutboxWriter, gate: G
     assert row(task_id).attempts == 1
 
 
+def test_who_gave_up_while_the_answer_was_lost_has_claimed_nothing(
+    by_hand: OutboxWriter, gate: Gate
+) -> None:
+    """Else a task with one attempt would be a dead letter that never began."""
+    task_id = delivered()
+    gate.answers_to_lose = 1
+    with pytest.raises(OutboxUnavailable, match="the answer to the commit was lost"):
+        by_hand.claim(task_id, LEASE, PATIENCE)
+    assert row(task_id).state == State.CLAIMED
+    assert by_hand.flush(PATIENCE)
+    assert (row(task_id).state, row(task_id).attempts) == (State.WAITING, 0)
+
+
 def test_who_gave_up_a_claim_has_made_no_attempt(a_writer: OutboxWriter, gate: Gate) -> None:
     task_id = delivered()
     gate.close()

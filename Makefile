@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run test faults coverage lint bench mutants format clean
+.PHONY: help install run test faults explore coverage lint bench mutants format clean
 
 PYTHON := .venv/bin/python
 
@@ -17,6 +17,10 @@ test: install ## Run the tests ("make test ARGS='-k smoke -x'" passes options to
 
 faults: install ## Break processes, brokers and databases on purpose and count what is lost
 	@$(PYTHON) -m pytest tests/faults -m "" $(ARGS)
+
+explore: install ## Try histories of a simulated fleet ("make explore SEED=… MINUTES=10 DATABASE=postgres")
+	@$(PYTHON) -m tests.world $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(HISTORIES),--histories $(HISTORIES)) $(if $(DATABASE),--database $(DATABASE)) $(ARGS)
 
 coverage: install ## Run the tests and report what of hybrid_tasks they never reach
 	@$(PYTHON) -m coverage erase

@@ -56,7 +56,9 @@ class Engine[Key, Item](ABC):
         self._alive = False  # quicker than to ask the thread, with each item
         self._stop = threading.Event()
         self._in_step = False
+        self._busy = threading.RLock()
         runtime.steppables.append(self)
+        runtime.busy.append(self._busy)
 
     @abstractmethod
     def write(self, batch: dict[Key, Item]) -> None:
@@ -267,7 +269,9 @@ class Engine[Key, Item](ABC):
         try:
             while not self._stop.is_set():
                 self._wait()
-                if self.step():
+                with self._busy:
+                    there = self.step()
+                if there:
                     pause = PAUSE_FIRST
                 else:
                     self._stop.wait(pause)

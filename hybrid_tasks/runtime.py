@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
+FORK_SECONDS = 2.0  # that a fork waits for what hangs in the background
+
 
 class Clock:
     """The clocks of a process; a test hands in one of its own."""
@@ -59,6 +61,14 @@ class Steppable(Protocol):
         """Return how much waits."""
 
 
+class Lock(Protocol):
+    """One that its thread may take more than once."""
+
+    def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool: ...
+
+    def release(self) -> None: ...
+
+
 class Runtime:
     """One process, or one of several simulated ones.
 
@@ -69,6 +79,7 @@ class Runtime:
     Attributes:
         holder: the name under which this process claims rows; nobody else ever had it.
         owners: the parts that own rows.
+        busy: what threads in the background hold while they do something.
     """
 
     def __init__(self, *, threads: bool = True, clock: Clock | None = None) -> None:
@@ -77,6 +88,7 @@ class Runtime:
         self.holder = holders_of(os.getpid()) + uuid.uuid4().hex[:8]
         self.owners: list[Owner] = []
         self.steppables: list[Steppable] = []
+        self.busy: list[Lock] = []
         self._pid = os.getpid()
         self._parts: dict[Callable[..., Any], Any] = {}
         self._lock = threading.RLock()
@@ -184,10 +196,36 @@ def use(runtime: Runtime) -> Iterator[Runtime]:
         _current = before
 
 
+_held = threading.local()  # by a thread that forks
+
+
+def _wait_for_threads() -> None:
+    """Let no thread in the background be in the midst of something when this process forks.
+
+    What it holds then, such as the lock of a module that is being imported, nobody in the child
+    would ever release.
+    """
+    deadline = time.monotonic() + FORK_SECONDS
+    _held.locks = [
+        lock
+        for lock in list(_current.busy)
+        if lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+    ]
+
+
+def _let_threads_go_on() -> None:
+    for lock in _held.locks:
+        lock.release()
+
+
 def _begin_anew() -> None:
     """Give a forked child a runtime: the parent's threads, connections and work are not its own."""
     global _current
     _current = Runtime()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(
+    before=_wait_for_threads,
+    after_in_parent=_let_threads_go_on,
+    after_in_child=_begin_anew,
+)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from django.tasks import task_backends
+from django.tasks.exceptions import TaskResultDoesNotExist
 
 from hybrid_tasks import announcements
 from hybrid_tasks.backends.base import HybridBackend, then_close_if_threaded
@@ -140,37 +141,55 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
 
         A task that waits never starts. One that runs gets CancelledError; its result fails with
         TaskCancelled when it has cleaned up. A task that another process runs on its loop cannot be
-        reached from here: False. Raises TaskResultDoesNotExist.
+        reached from here: False. Raises TaskResultDoesNotExist, and DatabaseError if the database
+        is away for a durable task that waits: its row tells whether it has not begun elsewhere.
         """
-        worker = workers().get(self.alias)
+        worker = self._worker_to_ask(result_id)
         if worker and current().result_of(worker.cancel(result_id), CANCEL_SECONDS):
             return True
-        return self._cancel_elsewhere(self.get_result(result_id))
+        return self._cancel_by_row(self.get_result(result_id))
 
     async def acancel(self, result_id: str) -> bool:
         """See cancel()."""
-        worker = workers().get(self.alias)
+        worker = self._worker_to_ask(result_id)
         if worker is not None:
             cancelled: bool = await asyncio.wrap_future(worker.cancel(result_id))
             if cancelled:
                 return True
         result = await self.aget_result(result_id)
         return await current().in_thread(
-            then_close_if_threaded, partial(self._cancel_elsewhere, result)
+            then_close_if_threaded, partial(self._cancel_by_row, result)
         )
 
-    def _cancel_elsewhere(self, result: TaskResult) -> bool:
+    def _worker_to_ask(self, result_id: str) -> LoopWorker | None:
+        """Return this process's worker if what it holds of a task is its own to cancel."""
+        worker = workers().get(self.alias)
+        return None if worker is None or worker.waits_with_row(result_id) else worker
+
+    def _cancel_by_row(self, result: TaskResult) -> bool:
         if result.is_finished:
             return False
         if result.backend != self.alias:
             other: Any = task_backends[result.backend]
             return bool(other.cancel(result.id))
-        if not extended(result.task).durable or not claims.withdraw(result.id):
+        durable = extended(result.task).durable
+        if not durable or not claims.withdraw(result.id, current().holder):
+            return False
+        worker = workers().get(self.alias)
+        if worker and current().result_of(worker.cancel(result.id), CANCEL_SECONDS):
+            return True
+        if self._has_ended(result.id):  # since it was looked up, and its row had not heard of it
             return False
         ended = states.failed(result, TaskCancelled())
         recorder().record(self.store, ended)
         announcements.failed.send(type(self), ended)
         return True
+
+    def _has_ended(self, result_id: str) -> bool:
+        try:
+            return bool(self.get_result(result_id).is_finished)
+        except TaskResultDoesNotExist:
+            return False
 
 
 @asynccontextmanager

@@ -128,6 +128,11 @@ class LoopWorker:
         job = self._inbox.get(result_id) or self.runner.get(result_id)
         return job.latest if isinstance(job, TaskJob) else None
 
+    def waits_with_row(self, result_id: str) -> bool:
+        """Return whether a durable task waits here: then its row says whether it is still ours."""
+        job = self._inbox.get(result_id) or self.runner.get(result_id)
+        return isinstance(job, TaskJob) and job.durable and job.attempt is None
+
     def admit(self) -> None:
         """Raise RunnerFull or RunnerClosed if another task would find no place now."""
         if not self._accepts:

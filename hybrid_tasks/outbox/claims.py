@@ -250,7 +250,11 @@ def pass_on(ids: Collection[str], holder: str, to: str) -> None:
     held(holder, ids).update(claimed_by=to)
 
 
-def withdraw(task_id: str) -> bool:
-    """Remove the row of a task that nobody runs and no broker has; return whether there was one."""
-    removed, _ = rows([task_id]).filter(state=WAITING).delete()
+def withdraw(task_id: str, holder: str) -> bool:
+    """Remove the row of a task that nobody but `holder` runs and no broker has.
+
+    Returns whether there was one.
+    """
+    ours = Q(state=WAITING) | Q(state=CLAIMED, claimed_by=holder)
+    removed, _ = rows([task_id]).filter(ours).delete()
     return bool(removed)

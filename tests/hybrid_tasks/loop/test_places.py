@@ -13,7 +13,8 @@ from tests.hybrid_tasks.contract.waiting import finished, refreshed_until
 from tests.hybrid_tasks.outbox.on_loop import backend, settled, use
 from tests.hybrid_tasks.outbox.rows import State
 from tests.hybrid_tasks.unfriendly import tasks as unfriendly
-from tests.hybrid_tasks.unfriendly.tasks import BROKEN, trying
+from tests.hybrid_tasks.unfriendly.backoffs import BROKEN
+from tests.hybrid_tasks.unfriendly.tasks import trying
 
 pytestmark = pytest.mark.usefixtures("only_loop")
 

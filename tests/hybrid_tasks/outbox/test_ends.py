@@ -111,9 +111,9 @@ def test_only_what_waits_can_be_withdrawn(state: InState) -> None:
     result = add("me")
     state(result.id)
     there = state in (waits, is_scheduled)
-    assert claims.withdraw(result.id) is there
+    assert claims.withdraw(result.id, "me") is there
     assert table.rows().exists() is not there
-    assert claims.withdraw(result.id) is False
+    assert claims.withdraw(result.id, "me") is False
 
 
 def test_discarding_asks_nobody() -> None:

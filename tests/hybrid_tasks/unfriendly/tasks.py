@@ -2,8 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from django.tasks.signals import task_enqueued, task_finished, task_started
@@ -11,6 +9,8 @@ from django.tasks.signals import task_enqueued, task_finished, task_started
 from hybrid_tasks.execution import TaskContext
 from hybrid_tasks.tasks import task
 from tests.hybrid_tasks import tasks
+from tests.hybrid_tasks.unfriendly.backoffs import BROKEN, SOUND, at_once, to_far_away
+from tests.hybrid_tasks.unfriendly.errors import RAISED
 from tests.hybrid_tasks.unfriendly.values import by_name
 
 # --- Values --------------------------------------------------------------------------------------
@@ -49,98 +49,15 @@ async def take_apart(value: Any) -> str:
     return "spoilt"
 
 
+@task(takes_context=True)
+async def spoil_its_result(context: TaskContext) -> str:
+    """Do to its own result what refreshing does: change it in place."""
+    for name in ("worker_ids", "errors", "enqueued_at", "status", "metadata"):
+        object.__setattr__(context.task_result, name, None)
+    return "spoilt"
+
+
 # --- Exceptions ----------------------------------------------------------------------------------
-
-
-class Textless(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-    __repr__ = __str__
-
-
-class Exiting(Exception):
-    """One whose text ends the process."""
-
-    def __str__(self) -> str:
-        sys.exit("told nothing")
-
-
-class Unpicklable(Exception):
-    def __init__(self, first: str, second: str) -> None:
-        super().__init__(f"{first} {second}")
-
-    def __reduce__(self) -> Any:
-        raise TypeError("no copy of this one")
-
-
-class Stop(BaseException):
-    """What no library expects."""
-
-
-def in_a_circle() -> BaseException:
-    one, other = ValueError("one"), ValueError("other")
-    one.__cause__, other.__cause__ = other, one
-    return one
-
-
-def with_notes(notes: Any) -> BaseException:
-    error = ValueError("noted")
-    error.__notes__ = notes
-    return error
-
-
-def local() -> BaseException:
-    class Local(Exception):
-        """One that nobody can import."""
-
-    return Local("local")
-
-
-def from_nowhere() -> BaseException:
-    kind = type("Nowhere", (Exception,), {"__module__": None})
-    error: BaseException = kind("nowhere")
-    return error
-
-
-def grouped() -> BaseException:
-    inner = ExceptionGroup("inner", [ValueError(1), Textless()])
-    return ExceptionGroup("outer", [inner, OSError("io")])
-
-
-def recursive() -> BaseException:
-    try:
-        return recursive()
-    except RecursionError as error:
-        return error
-
-
-RAISED: dict[str, Callable[[], BaseException]] = {
-    "group": grouped,
-    "group of exits": lambda: BaseExceptionGroup("exits", [SystemExit(1), KeyboardInterrupt()]),
-    "no text": Textless,
-    "text that exits": Exiting,
-    "recursion": recursive,
-    "ten megabytes": lambda: ValueError("x" * 10_000_000),
-    "surrogates": lambda: ValueError("\ud800\x00"),
-    "circle": in_a_circle,
-    "notes that are none": lambda: with_notes(5),
-    "notes of anything": lambda: with_notes([Textless(), None]),
-    "local class": local,
-    "no module": from_nowhere,
-    "unpicklable": lambda: Unpicklable("neither", "nor"),
-    "exit": lambda: SystemExit("that is it"),
-    "exit without error": lambda: SystemExit(0),
-    "interrupt": KeyboardInterrupt,
-    "generator": GeneratorExit,
-    "stop": StopIteration,
-    "async stop": StopAsyncIteration,
-    "memory": MemoryError,
-    "cancelled": asyncio.CancelledError,
-    "base": Stop,
-    "time-out": TimeoutError,
-    "no arguments": lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
-}
 
 
 @task
@@ -153,94 +70,12 @@ def fail_sync(name: str) -> None:
     raise RAISED[name]()
 
 
-def at_once(*_: Any) -> Any:
-    return 0
-
-
 @task(max_attempts=2, backoff=at_once)
 async def fail_twice(name: str) -> None:
     raise RAISED[name]()
 
 
 # --- Backoffs ------------------------------------------------------------------------------------
-
-
-def to_infinity(*_: Any) -> Any:
-    return float("inf")
-
-
-def to_nothing(*_: Any) -> Any:
-    return float("nan")
-
-
-def to_text(*_: Any) -> Any:
-    return "5"
-
-
-def to_true(*_: Any) -> Any:
-    return True
-
-
-def to_delta(*_: Any) -> Any:
-    return timedelta(seconds=5)
-
-
-def to_object(*_: Any) -> Any:
-    return object()
-
-
-def to_coroutine(*_: Any) -> Any:
-    return asyncio.sleep(0)
-
-
-def to_exit(*_: Any) -> Any:
-    sys.exit("the backoff ends")
-
-
-def to_interrupt(*_: Any) -> Any:
-    raise KeyboardInterrupt
-
-
-def to_generator_exit(*_: Any) -> Any:
-    raise GeneratorExit
-
-
-def to_recursion(exception: Any, result: Any) -> Any:
-    return to_recursion(exception, result)
-
-
-def to_far_away(*_: Any) -> Any:
-    return 5**2000
-
-
-def to_the_past(*_: Any) -> Any:
-    return -5
-
-
-def to_little(*_: Any) -> Any:
-    return 5e-324
-
-
-def without_arguments() -> Any:
-    return 0
-
-
-# What is none, and by what the task fails then.
-BROKEN: dict[str, tuple[Callable[..., Any], type[BaseException]]] = {
-    "inf": (to_infinity, TypeError),
-    "nan": (to_nothing, TypeError),
-    "text": (to_text, TypeError),
-    "bool": (to_true, TypeError),
-    "timedelta": (to_delta, TypeError),
-    "object": (to_object, TypeError),
-    "coroutine": (to_coroutine, TypeError),
-    "exit": (to_exit, SystemExit),
-    "interrupt": (to_interrupt, KeyboardInterrupt),
-    "generator": (to_generator_exit, GeneratorExit),
-    "recursion": (to_recursion, RecursionError),
-    "arguments": (without_arguments, TypeError),
-}
-SOUND: dict[str, Callable[..., Any]] = {"past": to_the_past, "little": to_little}
 
 
 @task(max_attempts=3)

@@ -9,7 +9,7 @@ from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
 from tests.hybrid_tasks.contract.waiting import finished
 from tests.hybrid_tasks.unfriendly import tasks as unfriendly
-from tests.hybrid_tasks.unfriendly.tasks import RAISED
+from tests.hybrid_tasks.unfriendly.errors import RAISED
 
 ENOUGH = 40_000  # characters
 CHANGED = "builtins.RuntimeError"  # Python lets neither coroutines nor futures end by StopIteration

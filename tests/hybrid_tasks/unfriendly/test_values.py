@@ -162,3 +162,10 @@ async def test_what_a_task_does_to_its_arguments_is_its_own_affair(contract: Con
     assert result.return_value == "spoilt"
     assert result.args == [[[["fresh"]]]]
     assert given_value == [[["fresh"]]]
+
+
+async def test_what_a_task_does_to_its_result_is_its_own_affair(contract: Contract) -> None:
+    """What it holds is a copy, which it may refresh."""
+    result = await contract.run(unfriendly.spoil_its_result)
+    assert (result.return_value, result.attempts, result.errors) == ("spoilt", 1, [])
+    assert result.enqueued_at is not None

@@ -64,6 +64,7 @@ KEPT: dict[str, tuple[Any, Any]] = {
     "an enumeration": (Colour.RED, 1),
     "other kinds": ([Text("text"), Numbers([1]), True], ["text", [1], True]),
     "nearly 2 MiB": ("x" * (2 * MIB - 1000), ...),
+    "a mapping that is no dict": (MappingProxyType({"a": 1}), {"a": 1}),
     "many": (list(range(100_000)), ...),
 }
 
@@ -89,8 +90,6 @@ TOO_LARGE: dict[str, Any] = {
     "5 MiB of escapes": "\ud800" * MIB,
     "5 MiB of numbers": [1] * 2 * MIB,
 }
-
-PROXY = MappingProxyType({"a": 1})
 
 
 def kept(name: str) -> Any:

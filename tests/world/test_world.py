@@ -1,0 +1,21 @@
+"""Some hundred histories, of which `make explore` plays as many as one likes."""
+
+import subprocess
+import sys
+
+import pytest
+
+FIXED = 200
+BY_CHANCE = 100
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["--first", "1", "--histories", str(FIXED)], ["--histories", str(BY_CHANCE)]],
+    ids=["seeds from 1", "seeds by chance"],
+)
+def test_no_history_breaks_a_promise(given: list[str]) -> None:
+    command = [sys.executable, "-m", "tests.world", *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(done.stdout)  # the seeds, and the steps of what failed
+    assert done.returncode == 0, done.stdout + done.stderr

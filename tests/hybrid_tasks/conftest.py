@@ -1,5 +1,7 @@
 """What tests of the core share: an outbox in a file, and a loop as the only backend."""
 
+import gc
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +10,18 @@ from pytest_django import DjangoDbBlocker, Settings
 from tests.hybrid_tasks.databases import add_sqlite, routed_to
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
 from tests.hybrid_tasks.outbox.on_loop import use
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_sockets() -> Iterator[None]:
+    """Let sockets go that caches had opened in threads of loops that have ended.
+
+    redis-py closes what is garbage, but in a circle of garbage the sockets may come first, and
+    complain.
+    """
+    yield
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

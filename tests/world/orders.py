@@ -28,15 +28,15 @@ class Meeting:
         begin: the steps that begin the operations; they come at any time, in this order.
         threads: what takes part, as "process/thread"; a thread's name may go on. All other threads
             go on when none of these can.
-        switches: how often a thread that could go on is left for another, at most; None for ever
-            so often.
+        switches: how often a thread that could go on is left for another, at most, unless told
+            otherwise; most bugs need one switch or two (as CHESS found, of which this is learnt).
     """
 
     name: str
     before: tuple[Step, ...]
     begin: tuple[Step, ...]
     threads: tuple[str, ...]
-    switches: int | None = None
+    switches: int = 2
 
 
 @dataclass
@@ -60,11 +60,11 @@ class Order:
         return "\n".join([*lines, *(f"  => {problem}" for problem in self.problems)])
 
 
-def orders(meeting: Meeting) -> Iterator[Order]:
-    """Yield all orders of a meeting, played."""
+def orders(meeting: Meeting, switches: int | None = None) -> Iterator[Order]:
+    """Yield all orders of a meeting, played, with up to that many switches."""
     choices: list[int] | None = []
     while choices is not None:
-        order = play(meeting, choices)
+        order = play(meeting, choices, meeting.switches if switches is None else switches)
         yield order
         choices = following(order)
 
@@ -80,7 +80,7 @@ def following(order: Order) -> list[int] | None:
     return None
 
 
-def play(meeting: Meeting, choices: list[int]) -> Order:
+def play(meeting: Meeting, choices: list[int], switches: int) -> Order:
     """Play one order."""
     order = Order(choices)
     with playing(0) as world:
@@ -88,7 +88,7 @@ def play(meeting: Meeting, choices: list[int]) -> Order:
             order.lines.append(str(step))
             assert step.take(world), f"{meeting.name}: {step} does not apply"
         order.lines.append("- these meet:")
-        Playing(world, meeting, order).play()
+        Playing(world, meeting, order, switches).play()
         if not world.problems:
             heal(world)
         order.problems = list(world.problems)
@@ -98,13 +98,13 @@ def play(meeting: Meeting, choices: list[int]) -> Order:
 class Playing:
     """A meeting while it is played."""
 
-    def __init__(self, world: World, meeting: Meeting, order: Order) -> None:
+    def __init__(self, world: World, meeting: Meeting, order: Order, most: int) -> None:
         self._world = world
         self._meeting = meeting
         self._order = order
         self._left = list(meeting.begin)
         self._last: SimThread | None = None
-        self._switches = 0
+        self._switches_left = most
 
     def play(self) -> None:
         for _ in range(LONGEST):
@@ -136,14 +136,13 @@ class Playing:
         return any(name.startswith(one) for one in self._meeting.threads)
 
     def _chosen(self, possible: list[SimThread | Step]) -> SimThread | Step:
-        most = self._meeting.switches
         can_stay = possible[0] is self._last
-        if len(possible) == 1 or (can_stay and most is not None and self._switches >= most):
+        if len(possible) == 1 or (can_stay and not self._switches_left):
             return possible[0]
         number = len(self._order.widths)
         self._order.widths.append(len(possible))
         choice = self._order.choices[number] if number < len(self._order.choices) else 0
-        self._switches += can_stay and choice > 0
+        self._switches_left -= can_stay and choice > 0
         return possible[choice]
 
     def _take(self, chosen: SimThread | Step) -> None:

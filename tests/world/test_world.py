@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-FIXED = 200
-BY_CHANCE = 100
+FIXED = 250
+BY_CHANCE = 50
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ class Operation(ProcessStep):
         if entry is None or entry.accepted is None:
             return False
         if isinstance(self, Discard):
-            entry.tried.add(entry.generation)
+            # Also if a retry has begun another life of it when this comes to its row.
+            entry.tried |= {entry.generation, entry.generation + 1}
         name = f"{type(self).__name__.lower()} {self.task}"
         process.ask(name, partial(self.operate, [entry.id]), partial(self.told, world, entry))
         return True

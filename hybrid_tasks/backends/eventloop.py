@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from django.tasks import task_backends
-from django.tasks.exceptions import TaskResultDoesNotExist
 
 from hybrid_tasks import announcements
 from hybrid_tasks.backends.base import HybridBackend, then_close_if_threaded
@@ -188,7 +187,7 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
     def _has_ended(self, result_id: str) -> bool:
         try:
             return bool(self.get_result(result_id).is_finished)
-        except TaskResultDoesNotExist:
+        except Exception:  # noqa: BLE001 - nothing is known of it, or the cache is away
             return False
 
 

@@ -6,7 +6,17 @@ import secrets
 import sys
 import time
 
-from tests.world.exploring import TOLD, drawn_text, explore, players, say, seeds, shrunk_text
+from tests.world.exploring import (
+    TOLD,
+    drawn_text,
+    explore,
+    meeting_names,
+    play_meeting,
+    players,
+    say,
+    seeds,
+    shrunk_text,
+)
 
 MINUTES = 10.0
 
@@ -18,7 +28,11 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=0, help="how many at most")
     parser.add_argument("--minutes", type=float, default=0.0, help="for how long at most")
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--orders", action="store_true", help="play all orders of what meets")
+    parser.add_argument("--switches", type=int, help="with --orders: see tests.world.orders")
     given = parser.parse_args()
+    if given.orders:
+        return order(given.database, given.switches)
     if given.seed is not None:
         return tell(given.seed, given.database)
     if not given.histories and not given.minutes:
@@ -46,6 +60,21 @@ def tell(seed: int, database: str) -> int:
         if failed:
             say(f"\nThe same, shrunk:\n{pool.apply(shrunk_text, (seed,))}")
     return 1 if failed else 0
+
+
+def order(database: str, switches: int | None) -> int:
+    """Play all orders of all meetings."""
+    played = failures = 0
+    with players(database) as pool:
+        names = [(name, switches) for name in pool.apply(meeting_names)]
+        for name, number, failed in pool.imap_unordered(play_meeting, names):
+            played += number
+            failures += bool(failed)
+            say(f"{number:6} orders: {name}")
+            if failed:
+                say(failed)
+    say(f"{played} orders, {failures} failures")
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

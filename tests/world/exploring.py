@@ -88,6 +88,28 @@ def drawn_text(seed: int) -> tuple[str, bool]:
     return str(history), history.failed
 
 
+def play_meeting(given: tuple[str, int | None]) -> tuple[str, int, str]:
+    """Play all orders of a meeting; return its name, their number and the first that failed."""
+    from tests.world.meetings import MEETINGS
+    from tests.world.orders import orders
+
+    name, switches = given
+    (meeting,) = [one for one in MEETINGS if one.name == name]
+    played, failed = 0, ""
+    for order in orders(meeting, switches):
+        played += 1
+        if order.problems and not failed:
+            failed = str(order)
+    return name, played, failed
+
+
+def meeting_names() -> list[str]:
+    """Return the names of all meetings, in a process that is prepared."""
+    from tests.world.meetings import MEETINGS
+
+    return [meeting.name for meeting in MEETINGS]
+
+
 def shrunk_text(seed: int) -> str:
     """Return the shortest history that breaks the promise which that of a seed breaks, as text."""
     from tests.world.history import draw, shrunk

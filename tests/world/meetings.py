@@ -79,7 +79,7 @@ MEETINGS = (
         ("command1/", "command2/"),
     ),
     Meeting(
-        "cancel, delivery", sent(), (Deliver("worker1", "t1"), THERE), ("worker1", "command1/"), 1
+        "cancel, delivery", sent(), (Deliver("worker1", "t1"), THERE), ("worker1", "command1/"), 0
     ),
     Meeting(
         "discard, delivery",
@@ -92,7 +92,7 @@ MEETINGS = (
         (*sent(), Double("t1")),
         (Deliver("worker1", "t1"), Deliver("worker2", "t1")),
         ("worker1", "worker2"),
-        1,
+        0,
     ),
     Meeting(
         "delivery, relay",
@@ -106,20 +106,20 @@ MEETINGS = (
         WAITING,
         (THERE, OTHER_RELAY, Relay("web1")),
         ("command1/", "command2/", "web1/relay"),
-        1,
+        0,
     ),
     Meeting(
         "cancel, delivery, relay",
         (*sent(), Pass(2 * LEASE)),
         (Deliver("worker1", "t1"), Cancel("command2", "t1", False), RELAY),
-        ("worker1", "command1/", "command2/"),
-        1,
+        ("worker1.1/run", "command1/", "command2/"),
+        0,
     ),
     Meeting(
         "end, renewal, relay",
         (*LAPSED, Awake("web1"), Go("web1", "loop")),
         (RELAY, HERE),
         (*LOOP, "command1/"),
-        1,
+        0,
     ),
 )

@@ -11,8 +11,8 @@ BY_CHANCE = 50
 
 @pytest.mark.parametrize(
     "given",
-    [["--first", "1", "--histories", str(FIXED)], ["--histories", str(BY_CHANCE)]],
-    ids=["seeds from 1", "seeds by chance"],
+    [["--first", "1", "--histories", str(FIXED)], ["--histories", str(BY_CHANCE)], ["--orders"]],
+    ids=["seeds from 1", "seeds by chance", "all orders of what meets"],
 )
 def test_no_history_breaks_a_promise(given: list[str]) -> None:
     command = [sys.executable, "-m", "tests.world", *given]

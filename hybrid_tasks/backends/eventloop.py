@@ -171,10 +171,12 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
         if result.backend != self.alias:
             other: Any = task_backends[result.backend]
             return bool(other.cancel(result.id))
+        worker = workers().get(self.alias)
+        if worker and worker.attempts(result.id):  # it was asked: somebody else has stopped it
+            return False
         durable = extended(result.task).durable
         if not durable or not claims.withdraw(result.id, current().holder):
             return False
-        worker = workers().get(self.alias)
         if worker and current().result_of(worker.cancel(result.id), CANCEL_SECONDS):
             return True
         if self._has_ended(result.id):  # since it was looked up, and its row had not heard of it

@@ -128,6 +128,11 @@ class LoopWorker:
         job = self._inbox.get(result_id) or self.runner.get(result_id)
         return job.latest if isinstance(job, TaskJob) else None
 
+    def attempts(self, result_id: str) -> bool:
+        """Return whether an attempt at a task is being made here."""
+        job = self.runner.get(result_id)
+        return isinstance(job, TaskJob) and job.attempt is not None
+
     def waits_with_row(self, result_id: str) -> bool:
         """Return whether a durable task waits here: then its row says whether it is still ours."""
         job = self._inbox.get(result_id) or self.runner.get(result_id)
@@ -141,7 +146,12 @@ class LoopWorker:
             raise RunnerFull
 
     def submit(self, result: TaskResult) -> None:
-        """Take a task that was admitted, from any thread. Raises RunnerClosed."""
+        """Take a task that was admitted, from any thread. Raises RunnerClosed.
+
+        One that is here already, whose row this process has adopted from itself, stays one.
+        """
+        if self.find(result.id) is not None:
+            return
         job = TaskJob(result, self)
         if self._on_loop():
             self.runner.submit(job, states.delay_of(result), accepted=True)

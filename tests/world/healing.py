@@ -18,6 +18,8 @@ TICK = 0.01  # seconds that time passes at least, so that leases have surely end
 
 def heal(world: "World") -> None:
     """Make the world well, let time pass until nothing more happens, and judge what is left."""
+    if world.faults.cache:
+        world.ledger.forget()
     world.faults.heal()
     world.well = True
     for process in world.processes.values():

@@ -85,9 +85,10 @@ def is_only_claimed(entry: Entry) -> bool:
 def lost_with_process(entry: Entry) -> bool:
     """Return whether an ordinary task may be lost, or the end of a task not be told.
 
-    A process that knew of it was killed, or the broker has lost its message.
+    A process that knew of it was killed, or has ended in order although it could not reach the
+    database for long; or the broker has lost its message.
     """
     if entry.lost and not entry.durable:
         return True
     knew = [entry.process, *(run.process for run in entry.runs), *entry.tellers]
-    return any(process.dead for process in knew)
+    return any(process.dead or (process.ended and process.cuts) for process in knew)

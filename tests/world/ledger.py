@@ -25,6 +25,14 @@ class Ledger:
             entry.forget()
         return entry
 
+    def forget(self) -> None:
+        """Note that look-ups get what rows know from now on, or what the cache knows again.
+
+        Either may lag behind the other.
+        """
+        for entry in self.entries.values():
+            entry.forget()
+
     def made(self, entry: Entry, result: TaskResult) -> None:
         """Note the result that a task has got."""
         entry.result = result
@@ -59,7 +67,7 @@ class Ledger:
         ):
             blame(f"{name} begins although it was called cancelled")
         elif entry.finished[run.generation] and not (
-            self._uncounted(entry) or any(one.lapsed for one in entry.tellers)
+            self._uncounted(entry) or any(one.lapsed for one in (run.process, *entry.tellers))
         ):
             blame(f"{name} begins although the task had ended")
         if entry.durable:

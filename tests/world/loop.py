@@ -38,7 +38,7 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def start(self, name: str) -> None:
         """Run in a thread of its process."""
-        self.process.spawn(name, self._run)
+        self.process.spawn(name, self._run).is_loop = True
 
     def _run(self) -> None:
         while not self._closed:
@@ -58,7 +58,8 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def run_one(self) -> None:
         """Run one of the callbacks that are ready, in the calling thread."""
-        handle = self.ready.pop(self.pick % len(self.ready))
+        pick = self.pick or self.process.world.picked(len(self.ready))
+        handle = self.ready.pop(pick % len(self.ready))
         self.pick = 0
         if handle.cancelled():
             return

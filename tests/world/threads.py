@@ -31,6 +31,7 @@ class SimThread(greenlet):
         process: whose thread it is.
         name: what histories call it; unique in its process.
         place: the point before which it stopped, or "" if it waits or has not begun.
+        is_loop: whether it runs an event loop, which what runs on it may block.
         serves: whether it is a background thread, which a living process runs in time.
     """
 
@@ -43,6 +44,7 @@ class SimThread(greenlet):
         self.name = name
         self.serves = serves
         self.place = ""
+        self.is_loop = False
         self.doomed = False
         self.error: BaseException | None = None
         self._function = function

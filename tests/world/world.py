@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 from greenlet import getcurrent
@@ -23,12 +24,17 @@ from tests.world.process import Process
 from tests.world.threads import SimThread
 from tests.world.worker import Worker
 
-LONG = 1.0  # seconds: in a longer beat, the background threads of the living do what is due
+LONG = (
+    1.0  # seconds: while more of them pass, threads of the living go on; only loops may be blocked
+)
 TURNS = 20_000  # that processes may take in one moment; more is a loop without an end
 
 
 class World:
     """All of it.
+
+    Arguments:
+        chance: picks the next callback of a loop; without, they come in the order of asyncio.
 
     Attributes:
         time: seconds since its beginning.
@@ -40,8 +46,9 @@ class World:
         well: whether all is made well, at the end; what hung may end then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, chance: Random | None = None) -> None:
         self.time = 0.0
+        self._chance = chance
         self.scheduler = getcurrent()
         self.context = copy_context()
         self.processes: dict[str, Process] = {}
@@ -56,6 +63,10 @@ class World:
     @property
     def moment(self) -> datetime:
         return database.BEGINNING + timedelta(seconds=self.time)
+
+    def picked(self, number: int) -> int:
+        """Return which of so many callbacks a loop runs next."""
+        return self._chance.randrange(number) if self._chance is not None and number > 1 else 0
 
     def blame(self, problem: str) -> None:
         """Note that a promise was broken."""
@@ -106,7 +117,7 @@ class World:
         end = self.time + seconds
         while seconds > LONG:
             self._serve()
-            due = self.next_deadline(serving=True)
+            due = self.next_deadline(loops=False)
             if due is None or due > end:
                 break
             self.time = max(self.time, due)
@@ -116,16 +127,16 @@ class World:
     def _serve(self) -> None:
         for process in self.active():
             for thread in process.runnable():
-                if thread.serves:
+                if not thread.is_loop:
                     self.resume(thread)
 
-    def next_deadline(self, *, serving: bool = False) -> float | None:
-        """Return when the next thread goes on by itself."""
+    def next_deadline(self, *, loops: bool = True) -> float | None:
+        """Return when the next thread goes on by itself; perhaps of those only that run no loop."""
         deadlines = [
             thread.deadline
             for process in self.active()
             for thread in process.threads.values()
-            if thread.deadline is not None and thread.is_alive() and (thread.serves or not serving)
+            if thread.deadline is not None and thread.is_alive() and (loops or not thread.is_loop)
         ]
         return min(deadlines, default=None)
 

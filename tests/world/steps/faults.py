@@ -1,13 +1,18 @@
 """What breaks outside of the processes, and is mended."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from django.tasks.signals import task_enqueued, task_finished, task_started
 
 from tests.world.process import Process
 from tests.world.steps.step import ProcessStep, Step
 
 if TYPE_CHECKING:
     from tests.world.world import World
+
+SIGNALS = (task_enqueued, task_started, task_finished)
 
 type Service = Literal["database", "cache", "broker"]
 
@@ -24,10 +29,8 @@ class Away(Step):
         if getattr(world.faults, self.service) is self.away:
             return False
         setattr(world.faults, self.service, self.away)
-        if self.service == "cache" and self.away:
-            # A look-up then gets what the row knows, which may lag behind what the cache knew.
-            for entry in world.ledger.entries.values():
-                entry.forget()
+        if self.service == "cache":
+            world.ledger.forget()
         return True
 
     def __str__(self) -> str:
@@ -112,6 +115,16 @@ class Forget(Step):
         return f"the cache forgets {self.task or 'everything'}"
 
 
+async def hear(**_kwargs: object) -> None:
+    """Hear of a task, on a loop."""
+    await asyncio.sleep(0)
+
+
+def forget_receivers() -> None:
+    for sent in SIGNALS:
+        sent.disconnect(hear)
+
+
 @dataclass(frozen=True)
 class Receive(Step):
     """From now on signals have async receivers."""
@@ -121,6 +134,8 @@ class Receive(Step):
         if world.async_receivers:
             return False
         world.async_receivers = True
+        for sent in SIGNALS:
+            sent.connect(hear)
         return True
 
     def __str__(self) -> str:

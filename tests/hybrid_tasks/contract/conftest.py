@@ -1,15 +1,16 @@
 """One fixture over both backends: a loop in this process, and a real worker behind a broker."""
 
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.tasks import task_backends
 from pytest_django import DjangoDbBlocker, Settings
 
@@ -17,6 +18,8 @@ from hybrid_tasks.backends import base
 from hybrid_tasks.backends import celery as celery_backend
 from hybrid_tasks.backends.base import HybridBackend
 from hybrid_tasks.backends.eventloop import serve
+from hybrid_tasks.execution.threads import then_close
+from hybrid_tasks.relay import relay
 from hybrid_tasks.results.task_result import TaskResult
 from project.settings import CACHES, CELERY_BROKER_TRANSPORT_OPTIONS, next_redis_database
 from tests.conftest import BIN
@@ -26,6 +29,11 @@ from tests.hybrid_tasks.databases import add_sqlite, routed_to
 from tests.processes import PATIENCE, Process
 
 AHEAD = timedelta(seconds=6)  # enough to cancel what is due then, though a machine hang meanwhile
+TASKS = (
+    "tests.hybrid_tasks.tasks",
+    "tests.hybrid_tasks.celery.deadly",
+    "tests.hybrid_tasks.contract.unfriendly.tasks",
+)
 ALIASES = {"eventloop": "default", "celery": "celery"}
 
 
@@ -112,7 +120,7 @@ def worker_env(broker_url: str, ledger: Ledger, outbox_alias: str) -> dict[str, 
 def running_worker(directory: Path, env: dict[str, str], *options: str) -> Iterator[Process]:
     """Run a Celery worker with two processes that knows the catalogue of tasks."""
     command = [str(BIN / "celery"), "-A", "project", "worker", "--concurrency", "2"]
-    include = ["--include", "tests.hybrid_tasks.tasks,tests.hybrid_tasks.celery.deadly"]
+    include = ["--include", ",".join(TASKS)]
     env = {**env, "VAR_DIR": str(directory)}
     with Process([*command, *include, *options], env, directory / "log") as process:
         process.wait_for(" ready.")
@@ -209,3 +217,21 @@ def shared_settings(
     }
     monkeypatch.setattr(celery_backend, "PUBLISH_SECONDS", PATIENCE)
     monkeypatch.setenv("LEDGER", str(ledger.path))
+
+
+@pytest.fixture
+def relaying(contract: Contract) -> Iterator[None]:
+    """A relay in the background, as beat sends it."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(0.1):
+            # Such as a lock that another process holds for too long: the next one does it.
+            with suppress(DatabaseError):
+                then_close(relay)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()

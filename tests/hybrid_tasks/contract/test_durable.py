@@ -1,15 +1,12 @@
 """Durable tasks: a row in the outbox from the beginning to the end, on either backend."""
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.tasks import TaskResultStatus
 from django.utils import timezone
 
@@ -18,7 +15,6 @@ from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.models import OutboxTask
 from hybrid_tasks.outbox import table
-from hybrid_tasks.relay import relay
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
@@ -28,24 +24,6 @@ from tests.hybrid_tasks.contract.waiting import finished, refreshed_until
 from tests.processes import PATIENCE
 
 State = OutboxTask.State
-
-
-@pytest.fixture
-def relaying(contract: Contract) -> Iterator[None]:
-    """A relay in the background, as beat sends it."""
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(0.1):
-            # Such as a lock that another process holds for too long: the next one does it.
-            with suppress(DatabaseError):
-                then_close(relay)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
 
 
 def rows() -> dict[str, str]:

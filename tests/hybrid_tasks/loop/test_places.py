@@ -9,12 +9,12 @@ from pytest_django import Settings
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.runtime import current
 from tests.hybrid_tasks import tasks
+from tests.hybrid_tasks.contract.unfriendly import tasks as unfriendly
+from tests.hybrid_tasks.contract.unfriendly.backoffs import BROKEN
+from tests.hybrid_tasks.contract.unfriendly.tasks import trying
 from tests.hybrid_tasks.contract.waiting import finished, refreshed_until
 from tests.hybrid_tasks.outbox.on_loop import backend, settled, use
 from tests.hybrid_tasks.outbox.rows import State
-from tests.hybrid_tasks.unfriendly import tasks as unfriendly
-from tests.hybrid_tasks.unfriendly.backoffs import BROKEN
-from tests.hybrid_tasks.unfriendly.tasks import trying
 
 pytestmark = pytest.mark.usefixtures("only_loop")
 

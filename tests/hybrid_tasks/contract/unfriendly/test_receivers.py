@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.hybrid_tasks.contract.conftest import Contract
+from tests.hybrid_tasks.contract.unfriendly import tasks as unfriendly
 from tests.hybrid_tasks.contract.waiting import finished
-from tests.hybrid_tasks.unfriendly import tasks as unfriendly
 
 pytestmark = pytest.mark.usefixtures("relaying")
 

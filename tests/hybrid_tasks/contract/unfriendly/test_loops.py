@@ -15,10 +15,10 @@ from hybrid_tasks.backends.eventloop import serve, workers
 from hybrid_tasks.exceptions import TaskQueueFull
 from hybrid_tasks.runtime import current
 from tests.hybrid_tasks import tasks
+from tests.hybrid_tasks.contract.unfriendly.surroundings import all_goes_well, enqueue, serve_well
 from tests.hybrid_tasks.contract.waiting import finished, refreshed_until
 from tests.hybrid_tasks.outbox.on_loop import use
 from tests.hybrid_tasks.outbox.rows import LEASE
-from tests.hybrid_tasks.unfriendly.surroundings import all_goes_well, enqueue, serve_well
 
 pytestmark = pytest.mark.usefixtures("only_loop")
 

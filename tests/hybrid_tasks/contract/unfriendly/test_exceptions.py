@@ -7,9 +7,9 @@ from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
+from tests.hybrid_tasks.contract.unfriendly import tasks as unfriendly
+from tests.hybrid_tasks.contract.unfriendly.errors import RAISED
 from tests.hybrid_tasks.contract.waiting import finished
-from tests.hybrid_tasks.unfriendly import tasks as unfriendly
-from tests.hybrid_tasks.unfriendly.errors import RAISED
 
 ENOUGH = 40_000  # characters
 CHANGED = "builtins.RuntimeError"  # Python lets neither coroutines nor futures end by StopIteration

@@ -9,9 +9,9 @@ from django.tasks.signals import task_enqueued, task_finished, task_started
 from hybrid_tasks.execution import TaskContext
 from hybrid_tasks.tasks import task
 from tests.hybrid_tasks import tasks
-from tests.hybrid_tasks.unfriendly.backoffs import BROKEN, SOUND, at_once, to_far_away
-from tests.hybrid_tasks.unfriendly.errors import RAISED
-from tests.hybrid_tasks.unfriendly.values import by_name
+from tests.hybrid_tasks.contract.unfriendly.backoffs import BROKEN, SOUND, at_once, to_far_away
+from tests.hybrid_tasks.contract.unfriendly.errors import RAISED
+from tests.hybrid_tasks.contract.unfriendly.values import by_name
 
 # --- Values --------------------------------------------------------------------------------------
 

@@ -9,10 +9,10 @@ from django.tasks import TaskResultStatus
 from hybrid_tasks.exceptions import TaskCancelled
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
+from tests.hybrid_tasks.contract.unfriendly import tasks as unfriendly
+from tests.hybrid_tasks.contract.unfriendly.backoffs import BROKEN, SOUND
+from tests.hybrid_tasks.contract.unfriendly.tasks import trying
 from tests.hybrid_tasks.contract.waiting import finished, refreshed_until
-from tests.hybrid_tasks.unfriendly import tasks as unfriendly
-from tests.hybrid_tasks.unfriendly.backoffs import BROKEN, SOUND
-from tests.hybrid_tasks.unfriendly.tasks import trying
 
 both_kinds = pytest.mark.parametrize("kind", ["try_again", "try_again_sync"])
 durable_or_not = pytest.mark.parametrize("durable", [False, True], ids=["ordinary", "durable"])

@@ -17,10 +17,10 @@ from hybrid_tasks.results.recorder import recorder
 from hybrid_tasks.runtime import Runtime, use
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.caches import ALL, SHARED, use_cache
+from tests.hybrid_tasks.contract.unfriendly.surroundings import all_goes_well
 from tests.hybrid_tasks.contract.waiting import finished, refreshed_until, until
 from tests.hybrid_tasks.outbox.on_loop import settled
 from tests.hybrid_tasks.outbox.rows import State
-from tests.hybrid_tasks.unfriendly.surroundings import all_goes_well
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("only_loop")

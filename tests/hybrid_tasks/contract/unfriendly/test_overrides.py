@@ -16,8 +16,8 @@ from hybrid_tasks.exceptions import TaskQueueFull, ValueTooLarge
 from hybrid_tasks.tasks import task
 from hybrid_tasks.testing import capture_tasks, run_tasks
 from tests.hybrid_tasks import tasks
+from tests.hybrid_tasks.contract.unfriendly.surroundings import all_goes_well
 from tests.hybrid_tasks.outbox.rows import LEASE
-from tests.hybrid_tasks.unfriendly.surroundings import all_goes_well
 from tests.processes import wait_until
 
 pytestmark = pytest.mark.usefixtures("only_loop")

@@ -11,9 +11,8 @@ from hybrid_tasks.exceptions import ValueTooLarge
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
-from tests.hybrid_tasks.contract.waiting import finished
-from tests.hybrid_tasks.unfriendly import tasks as unfriendly
-from tests.hybrid_tasks.unfriendly.values import (
+from tests.hybrid_tasks.contract.unfriendly import tasks as unfriendly
+from tests.hybrid_tasks.contract.unfriendly.values import (
     KEPT,
     REFUSED,
     TOO_LARGE,
@@ -22,6 +21,7 @@ from tests.hybrid_tasks.unfriendly.values import (
     by_name,
     kept,
 )
+from tests.hybrid_tasks.contract.waiting import finished
 
 durable_or_not = pytest.mark.parametrize("durable", [False, True], ids=["ordinary", "durable"])
 both_kinds = pytest.mark.parametrize("kind", ["give", "give_sync"])

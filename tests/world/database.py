@@ -19,7 +19,6 @@ from tests.world import stage
 from tests.world.threads import point
 
 BEGINNING = datetime(2030, 1, 1, tzinfo=UTC)
-_replaced: list[Any] = []
 TABLE = OutboxTask._meta.db_table
 CREATE_CLOCK = """
 CREATE SCHEMA IF NOT EXISTS world;
@@ -138,13 +137,13 @@ def seconds(value: Any) -> float:
 
 def clear_rows() -> None:
     """Remove all rows, beside all faults and points."""
-    _replaced[-1].ensure_connection()
+    stage.connection().ensure_connection()
     _raw().execute(f"DELETE FROM {TABLE}")  # noqa: S608
 
 
 def _raw() -> Any:
     """Return the driver's connection; on a loop Django would give another."""
-    return _replaced[-1].connection
+    return stage.connection().connection
 
 
 @contextmanager
@@ -157,10 +156,10 @@ def replaced(wrapper: type, **changes: Any) -> Any:
         with mine.schema_editor() as editor:
             editor.create_model(OutboxTask)
         mine.watch()
-        _replaced.append(mine)
+        stage.share(mine)
         yield
     finally:
-        _replaced.clear()
+        stage.share(None)
         mine.execute_wrappers.clear()
         really_close(mine)
         connections["default"] = before

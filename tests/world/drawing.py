@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.world.child import Child
 from tests.world.entry import Act, Spec
 from tests.world.process import Process
+from tests.world.scripts import RAISED, VALUES
 from tests.world.steps.asking import Cancel, Look
 from tests.world.steps.broker import Deliver, Double, Lose, LoseReceipt, Redeliver
 from tests.world.steps.enqueuing import Disconnect, Enqueue, EnqueueTogether
@@ -14,7 +15,7 @@ from tests.world.steps.faults import Away, CutOff, Forget, LoseAnswer, Receive, 
 from tests.world.steps.operations import Discard, Relay, Retry
 from tests.world.steps.processes import Awake, Crash, EndLoop, Go, Hang, Pass, Settle, Start, Stop
 from tests.world.steps.step import Step
-from tests.world.tasks import BACKOFFS, RAISED, VALUES
+from tests.world.tasks import BACKOFFS
 from tests.world.web import Web
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ WEIGHTS = {
     "start": 2,
     "crash": 2,
     "stop": 2,
-    "end loop": 1,
+    "end loop": 2,
     "hang": 2,
     "database": 2,
     "cache": 1,
@@ -61,6 +62,10 @@ WEIGHTS = {
 ALWAYS = {"enqueue", "go", "settle", "settle all", "pass", "deliver"}
 OF_OTHERS = {"enqueue", "together", "relay", "stop", "look", "cancel", "retry", "discard"}
 MOODS = (0, 0, 1, 1, 3)
+ALIASES = ("default", "celery", "own")
+# How often each backend is asked, and how many of the tasks are durable: a mood, too.
+ASKED = ((6, 3, 2), (6, 3, 2), (10, 1, 0), (1, 10, 0), (1, 1, 10))
+DURABLE = (0.7, 0.7, 1.0, 0.2)
 MOST_PROCESSES = 5
 
 
@@ -74,6 +79,8 @@ class Drawer:
         moods = {kind: 1 if kind in ALWAYS else chance.choice(MOODS) for kind in WEIGHTS}
         self._weights = [weight * moods[kind] for kind, weight in WEIGHTS.items()]
         self._odd = chance.random() < 0.3
+        self._asked = chance.choice(ASKED)
+        self._durable = chance.choice(DURABLE)
         self._skews = chance.random() < 0.2
 
     def draw(self, world: "World") -> Step:
@@ -201,8 +208,8 @@ class Drawer:
         odd = self._odd and chance.random() < 0.5
         return Spec(
             kind=chance.choices(("async", "sync", "newer"), (7, 3, 1))[0],
-            alias=chance.choices(("default", "celery", "own"), (6, 3, 2))[0],
-            durable=chance.random() < 0.7,
+            alias=chance.choices(ALIASES, self._asked)[0],
+            durable=chance.random() < self._durable,
             attempts=attempts,
             script=tuple(acts),
             backoff=chance.choice(list(BACKOFFS) if odd else ["soon", "soon", "later"]),

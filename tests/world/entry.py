@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hybrid_tasks.results.task_result import Rank, TaskResult
+from tests.world.scripts import BROKEN, RAISED, UNFIT, VALUES
 
 if TYPE_CHECKING:
     from tests.world.process import Process
@@ -43,6 +44,17 @@ class Spec:
     def act(self, number: int) -> Act:
         """Return what the attempt of that number, from 1, does."""
         return self.script[number - 1] if number <= len(self.script) else ("return", 0.0)
+
+    def explains(self, error: str) -> bool:
+        """Return whether an error of that path is the task's own, or one of the core's answers."""
+        if error.startswith("hybrid_tasks."):
+            return True
+        acts = [act for act, _ in self.script]
+        raised = [RAISED[act] for act in acts if act in RAISED]
+        raised += [TimeoutError] if self.timeout is not None else []
+        raised += UNFIT if any(act in VALUES for act in acts) else []
+        raised += UNFIT if self.backoff in BROKEN else []
+        return error in {f"{kind.__module__}.{kind.__qualname__}" for kind in raised}
 
     def __str__(self) -> str:
         words = ["durable" if self.durable else "ordinary"]

@@ -36,11 +36,12 @@ class Played:
 
 @dataclass
 class Found:
-    """What was found so far."""
+    """What was found so far; `enough` if nobody waits for more."""
 
     histories: int = 0
     steps: int = 0
     failures: list[Played] = field(default_factory=list)
+    enough: bool = False
 
     def add(self, played: Played) -> None:
         self.histories += 1
@@ -153,6 +154,7 @@ def explore(pool: Any, some: Iterator[int], *, stop_at_first: bool = False) -> F
     for played in pool.imap_unordered(play_one, limited(some, pool, found), AT_ONCE):
         found.add(played)
         if played.problems and stop_at_first:
+            found.enough = True
             break
     return found
 
@@ -162,5 +164,7 @@ def limited(some: Iterator[int], pool: Any, found: Found) -> Iterator[int]:
     ahead = AT_ONCE * (pool._processes + 1) * 2
     for given, seed in enumerate(some):
         while given - found.histories > ahead:
+            if found.enough:  # else the pool, which ends when these do, would never end
+                return
             time.sleep(0.01)
         yield seed

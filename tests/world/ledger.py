@@ -93,6 +93,10 @@ class Ledger:
         if twice and not entry.forgets and not any(one.lapsed for one in others):
             self.world.blame(f"task_finished of {entry.label} was sent a second time by {process}")
         entry.tellers.append(process)
+        for error in result.errors:
+            if not entry.spec.explains(error.exception_class_path):
+                name = error.exception_class_path
+                self.world.blame(f"{entry.label} has an error that it did not raise: {name}")
 
     def read(self, entry: Entry, process: "Process", before: Reading, rank: Rank) -> None:
         """Note a state that somebody has read, and judge it by what was read before."""

@@ -1,12 +1,13 @@
 """The world that is being played now; the seams under the core have no other way to it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tests.world.process import Process
     from tests.world.world import World
 
 _worlds: "list[World]" = []
+_shared: list[Any] = [None]
 
 
 def enter(world: "World") -> None:
@@ -31,3 +32,18 @@ def process() -> "Process | None":
 
     runtime = current()
     return runtime.process if isinstance(runtime, SimRuntime) else None
+
+
+def share(connection: Any) -> None:
+    """Let all simulated processes use this connection to the database."""
+    _shared[0] = connection
+
+
+def connection() -> Any:
+    """Return the connection that all simulated processes share."""
+    return _shared[0]
+
+
+def transacting() -> bool:
+    """Return whether a transaction is open on it: then nobody else can have a turn."""
+    return _shared[0] is not None and bool(_shared[0].in_atomic_block)

@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING, Any
 from hybrid_tasks.execution import TaskContext
 from hybrid_tasks.tasks import Backoff, task
 from tests.world import stage, threads
+from tests.world.scripts import RAISED, VALUES
 
 if TYPE_CHECKING:
     from tests.world.entry import Run
-
-RAISED: dict[str, type[BaseException]] = {
-    "raise": ValueError,
-    "exit": SystemExit,
-    "interrupt": KeyboardInterrupt,
-    "close": GeneratorExit,
-    "cancel itself": asyncio.CancelledError,
-    "run out of memory": MemoryError,
-}
-VALUES: dict[str, Any] = {"return nonsense": object(), "return a long number": 10**5000}
 
 LOOK_SECONDS = 5.0  # after which what hangs looks whether it may end
 

@@ -157,7 +157,7 @@ def point(place: str) -> None:
     process = stage.process()
     if process is not None and process.dead:
         raise GreenletExit
-    if thread is not None:
+    if thread is not None and not stage.transacting():
         thread.reach(place)
 
 

@@ -186,8 +186,12 @@ class Drawer:
         return Hang(process.name)
 
     def _together(self, process: Process) -> Step:
-        number = self._chance.randint(1, 3)
-        tasks = tuple((self._label(), self._spec()) for _ in range(number))
+        number = self._chance.choice((1, 2, 3, 6))  # six are more than some loops have places for
+        if self._chance.random() < 0.5:
+            tasks = tuple((self._label(), self._spec()) for _ in range(number))
+        else:
+            same = self._spec()
+            tasks = tuple((self._label(), same) for _ in range(number))
         return EnqueueTogether(process.name, tasks, self._chance.random() < 0.8)
 
     def _label(self) -> str:

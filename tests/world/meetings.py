@@ -10,6 +10,7 @@ from tests.world.steps.processes import Awake, Go, Hang, Pass, Settle, Start, St
 from tests.world.steps.step import Step
 
 RAISES = Spec(attempts=2, script=(("raise", 1.0),))
+ORDINARY = Spec(durable=False, attempts=2, script=(("raise", 1.0),))
 RETURNS = Spec(attempts=2, script=(("return", 1.0),))
 HANGS = Spec(attempts=2, script=(("return", 20.0),))
 LATER = Spec(attempts=2, after=20.0)
@@ -45,11 +46,20 @@ RENEWS = (*running(HANGS, 0.5), Pass(0.5), Pass(0.5), Pass(0.5), Pass(0.5), Pass
 
 LOOP = ("web1/loop", "web1/outbox")
 STOPPING = (*LOOP, "web1/thread", "web1/publisher")
-HERE, THERE = Cancel("web1", "t1"), Cancel("command1", "t1", on_loop=False)
+HERE, BESIDE = Cancel("web1", "t1"), Cancel("web1", "t1", on_loop=False)
+THERE = Cancel("command1", "t1", on_loop=False)
 RELAY, OTHER_RELAY = Relay("command1"), Relay("command2")
 
 MEETINGS = (
     Meeting("cancel, end", running(RAISES, 1.0), (HERE,), LOOP),
+    Meeting("cancel by a thread, end", running(RAISES, 1.0), (BESIDE,), (*LOOP, "web1/cancel"), 1),
+    Meeting("cancel, end of an ordinary", running(ORDINARY, 1.0), (HERE,), LOOP),
+    Meeting(
+        "cancel by a thread, end of an ordinary",
+        running(ORDINARY, 1.0),
+        (BESIDE,),
+        (*LOOP, "web1/cancel"),
+    ),
     Meeting("cancel elsewhere, end", running(RETURNS, 1.0), (THERE,), (*LOOP, "command1/")),
     Meeting(
         "cancel elsewhere, next attempt", running(RAISES, 1.0), (THERE,), (*LOOP, "command1/"), 1

@@ -77,15 +77,18 @@ class EnqueueTogether(ProcessStep):
         return True
 
     def _transact(self, world: "World", process: Process, entries: list[Entry]) -> None:
-        hooks: list[bool] = []
-        with transaction.atomic():
-            for entry in entries:
-                world.ledger.made(entry, made(process, entry).enqueue(entry.label))
-            transaction.on_commit(lambda: hooks.append(True))
-            if not self.commit:
-                raise Undone
-        if not hooks:
-            world.blame(f"another commit hook of {process} was not called")
+        hooks: list[str] = []
+        try:
+            with transaction.atomic():
+                transaction.on_commit(lambda: hooks.append("first"))
+                for entry in entries:
+                    world.ledger.made(entry, made(process, entry).enqueue(entry.label))
+                transaction.on_commit(lambda: hooks.append("last"))
+                if not self.commit:
+                    raise Undone
+        finally:
+            if hooks == ["first"] and process.alive:
+                world.blame(f"another commit hook of {process} was not called")
 
     def _told(self, world: "World", entries: list[Entry], answer: Any) -> None:
         for entry in entries:

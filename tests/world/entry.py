@@ -86,6 +86,7 @@ class Run:
     began: float
     ended: float | None = None
     unclaimed: bool = False
+    flaps: int = 0
 
     @property
     def label(self) -> str:
@@ -99,7 +100,8 @@ class Run:
     def excused(self) -> bool:
         """Whether its process cannot have known that others went on with the task."""
         process = self.process
-        return not process.alive or process.hung or process.lapses > self.lapses
+        flaps = process.world.faults.flaps > self.flaps
+        return not process.alive or process.hung or process.lapses > self.lapses or flaps
 
     def end(self) -> None:
         if self.process.alive:
@@ -123,6 +125,7 @@ class Entry:
         known_by: the latest state that was read in each process.
         forgets: how often what was known of it was lost.
         lost: whether the broker has lost a message with it.
+        turned_away: workers that have let go of its message, as they do not know its code.
         tried: the generations in which somebody began to cancel or discard it; if their process
             dies, or does not hear of its commit, it is gone without a word.
     """
@@ -143,6 +146,7 @@ class Entry:
     known_by: dict[str, Rank] = field(default_factory=dict)
     forgets: int = 0
     lost: bool = False
+    turned_away: "list[Process]" = field(default_factory=list)
     tried: set[int] = field(default_factory=set)
 
     @property
@@ -180,6 +184,7 @@ class Reading:
     forgets: int
     cuts: int
     tried: bool
+    has_row: bool
 
 
 def told(rank: Rank) -> str:

@@ -1,9 +1,12 @@
 """What is broken in the world at the moment."""
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django.db import OperationalError
+
+from hybrid_tasks.relay.relaying import GRACE_CAP
 
 if TYPE_CHECKING:
     from tests.world.process import Process
@@ -31,6 +34,8 @@ class Faults:
         stumbles: after how many statements of a process its connection breaks once, by its name.
         lost_commits: names of processes whose next commit succeeds without their hearing of it.
         lost_sends: names of processes whose next message the broker gets without their hearing so.
+        back: when the database has come back.
+        flaps: how often it went away again before the living could renew what they hold.
     """
 
     database: bool = False
@@ -40,6 +45,16 @@ class Faults:
     stumbles: dict[str, int] = field(default_factory=dict)
     lost_commits: set[str] = field(default_factory=set)
     lost_sends: set[str] = field(default_factory=set)
+    back: float = -math.inf
+    flaps: int = 0
+
+    def lose_database(self, now: float, *, away: bool) -> None:
+        """Note that the database goes away or comes back."""
+        self.database = away
+        if not away:
+            self.back = now
+        elif now < self.back + GRACE_CAP:
+            self.flaps += 1
 
     def heal(self) -> None:
         """Make all well."""

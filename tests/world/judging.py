@@ -90,5 +90,6 @@ def lost_with_process(entry: Entry) -> bool:
     """
     if entry.lost and not entry.durable:
         return True
-    knew = [entry.process, *(run.process for run in entry.runs), *entry.tellers]
+    runners = [run.process for run in entry.runs]
+    knew = [entry.process, *runners, *entry.tellers, *entry.turned_away]
     return any(process.dead or (process.ended and process.cuts) for process in knew)

@@ -51,6 +51,7 @@ class Ledger:
             self.made(entry, result)
         run = Run(entry, process, result.generation, 1, process.lapses, self.world.time)
         run.unclaimed = self.world.faults.cache
+        run.flaps = self.world.faults.flaps
         entry.generation = max(entry.generation, run.generation)
         run.number = 1 + sum(one.generation == run.generation for one in entry.runs)
         self._judge(run)
@@ -114,4 +115,6 @@ class Ledger:
     def reading(self, entry: Entry, process: "Process") -> Reading:
         """Return what is known when a look-up begins."""
         here = entry.known_by.get(process.name, FIRST)
-        return Reading(entry.known, here, entry.forgets, process.cuts, bool(entry.tried))
+        has_row = any(row["id"] == entry.id for row in self.world.rows())
+        tried = bool(entry.tried)
+        return Reading(entry.known, here, entry.forgets, process.cuts, tried, has_row)

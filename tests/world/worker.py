@@ -53,7 +53,10 @@ class Worker(Process):
         message = reader.message_to_python(letter.delivered())
         path = message.headers["task"]
         if self.version < 2 and path.endswith(".newer"):
-            self.world.broker.acknowledge(letter)
+            entry = self.world.ledger.by_id(letter.task_id)
+            if entry is not None:
+                entry.turned_away.append(self)
+            self.world.broker.acknowledge(letter)  # Celery does so before it tells
             on_unknown(message=message, name=path)
             return
         request = HybridRequest(

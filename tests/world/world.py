@@ -167,7 +167,7 @@ class World:
             return
         if not process.knows(entry.spec.kind):
             return
-        has_row = any(row["id"] == entry.id for row in self.rows())
+        has_row = before.has_row and any(row["id"] == entry.id for row in self.rows())
         if has_row or (process is entry.process and not before.forgets):
             self.blame(f"{process} does not find {entry.label}, which was accepted")
 

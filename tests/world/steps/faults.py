@@ -28,7 +28,10 @@ class Away(Step):
         """See Step."""
         if getattr(world.faults, self.service) is self.away:
             return False
-        setattr(world.faults, self.service, self.away)
+        if self.service == "database":
+            world.faults.lose_database(world.time, away=self.away)
+        else:
+            setattr(world.faults, self.service, self.away)
         if self.service == "cache":
             world.ledger.forget()
         return True

@@ -31,15 +31,16 @@ class Operation(ProcessStep):
             # Also if a retry has begun another life of it when this comes to its row.
             entry.tried |= {entry.generation, entry.generation + 1}
         name = f"{type(self).__name__.lower()} {self.task}"
-        process.ask(name, partial(self.operate, [entry.id]), partial(self.told, world, entry))
+        told = partial(self.told, process, entry)
+        process.ask(name, partial(self.operate, [entry.id]), told)
         return True
 
     operate: Callable[[list[str]], list[str]]
 
-    def told(self, world: "World", entry: Entry, answer: Any) -> None:
+    def told(self, process: Process, entry: Entry, answer: Any) -> None:
         """Judge what it returned or raised."""
         if not isinstance(answer, list | DatabaseError):
-            world.blame(f"an operation on {entry.label} raised {answer!r}")
+            process.world.blame(f"an operation on {entry.label} raised {answer!r}")
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,12 @@ class Discard(Operation):
     task: str
     operate = staticmethod(interventions.discard)
 
-    def told(self, world: "World", entry: Entry, answer: Any) -> None:
+    def told(self, process: Process, entry: Entry, answer: Any) -> None:
         """See Operation."""
-        super().told(world, entry, answer)
-        if answer == [entry.id]:
+        super().told(process, entry, answer)
+        # Where its code is not known, nobody hears of the end of one whose message is on its way.
+        heard = entry.durable or process.knows(entry.spec.kind)
+        if answer == [entry.id] and heard:
             entry.discarded = entry.generation
 
     def __str__(self) -> str:

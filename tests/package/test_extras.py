@@ -1,0 +1,64 @@
+"""Installed with the extras `celery` and `redis`: a real worker runs the tasks."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.package.conftest import Shop
+from tests.processes import Process
+
+SETTINGS = """
+import os
+
+TASKS = {
+    "default": {
+        "BACKEND": "hybrid_tasks.backends.celery.CeleryBackend",
+        "OPTIONS": {"app": "shop.celery.app"},
+    }
+}
+CACHES = {
+    "default": {
+        "BACKEND": "hybrid_tasks.caches.RedisCache",
+        "LOCATION": os.environ.get("CACHE_URL", "redis://127.0.0.1:1/1"),
+        "KEY_PREFIX": "shop",
+    }
+}
+"""
+
+
+@pytest.fixture
+def shop(full_shop: Shop) -> Shop:
+    full_shop.settings("both", SETTINGS)
+    return full_shop
+
+
+def test_the_checks_are_silent(shop: Shop) -> None:
+    assert "no issues" in shop.manage("check", settings="both")
+
+
+def test_a_worker_runs_the_tasks(shop: Shop, broker_url: str, tmp_path: Path) -> None:
+    shop.manage("migrate", settings="both")
+    env = {
+        "DJANGO_SETTINGS_MODULE": "shop.both",
+        "BROKER_URL": broker_url.removesuffix("0") + "14",
+        "CACHE_URL": broker_url.removesuffix("0") + "15",
+        "PYTHONPATH": str(shop.directory),
+    }
+    command = [
+        str(shop.environment.bin / "celery"),
+        "-A",
+        "shop",
+        "worker",
+        "--loglevel",
+        "INFO",
+        "--concurrency",
+        "1",
+    ]
+    with Process(command, env, tmp_path / "worker.log") as worker:
+        worker.wait_for(" ready.")
+        ran = shop.environment.run(
+            *("python", "-m", "shop.running", "in_sync_code"), cwd=shop.directory, env=env
+        )
+    told = json.loads(ran.splitlines()[-1])
+    assert told == [["SUCCESSFUL", 2], ["SUCCESSFUL", 4], ["SUCCESSFUL", 0]]

@@ -131,6 +131,12 @@ def full(built: Distributions, tmp_path_factory: pytest.TempPathFactory) -> Envi
     return installed(tmp_path_factory.mktemp("full"), built.wheel, "[celery,redis]")
 
 
+@pytest.fixture(scope="session")
+def celery_only(built: Distributions, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment with Celery, and without the client of Redis that a broker there needs."""
+    return installed(tmp_path_factory.mktemp("celery"), built.wheel, "[celery]")
+
+
 def started(directory: Path, environment: Environment) -> Shop:
     """Start a project, and add the package and its tasks."""
     environment.run("django-admin", "startproject", "shop", str(directory), cwd=directory)
@@ -146,6 +152,12 @@ def started(directory: Path, environment: Environment) -> Shop:
 def shop(bare: Environment, tmp_path: Path) -> Shop:
     """A new project without Celery and Redis."""
     return started(tmp_path, bare)
+
+
+@pytest.fixture
+def celery_shop(celery_only: Environment, tmp_path: Path) -> Shop:
+    """A new project with Celery, and without Redis."""
+    return started(tmp_path, celery_only)
 
 
 @pytest.fixture

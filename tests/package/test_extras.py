@@ -1,4 +1,4 @@
-"""Installed with the extras `celery` and `redis`: a real worker runs the tasks."""
+"""Installed with extras: a real worker runs the tasks, and a client that is missing is named."""
 
 import json
 from pathlib import Path
@@ -8,15 +8,17 @@ import pytest
 from tests.package.conftest import Shop
 from tests.processes import Process
 
-SETTINGS = """
-import os
-
+CELERY = """
 TASKS = {
     "default": {
         "BACKEND": "hybrid_tasks.backends.celery.CeleryBackend",
         "OPTIONS": {"app": "shop.celery.app"},
     }
 }
+"""
+REDIS = """
+import os
+
 CACHES = {
     "default": {
         "BACKEND": "hybrid_tasks.caches.RedisCache",
@@ -29,7 +31,7 @@ CACHES = {
 
 @pytest.fixture
 def shop(full_shop: Shop) -> Shop:
-    full_shop.settings("both", SETTINGS)
+    full_shop.settings("both", CELERY + REDIS)
     return full_shop
 
 
@@ -62,3 +64,10 @@ def test_a_worker_runs_the_tasks(shop: Shop, broker_url: str, tmp_path: Path) ->
         )
     told = json.loads(ran.splitlines()[-1])
     assert told == [["SUCCESSFUL", 2], ["SUCCESSFUL", 4], ["SUCCESSFUL", 0]]
+
+
+def test_the_client_of_a_broker_that_is_not_installed_is_named(celery_shop: Shop) -> None:
+    celery_shop.settings("celery_only", CELERY)
+    told = celery_shop.manage("check", settings="celery_only", fails=True)
+    assert "E019" in told
+    assert "pip install 'hybrid-tasks[redis]'" in told

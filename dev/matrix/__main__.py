@@ -52,7 +52,12 @@ def main() -> int:
     print_table(outcomes)
     if interrupted:
         return 130
-    return int(any(not one.well and not one.cell.may_fail for one in outcomes))
+    return int(failed(outcomes))
+
+
+def failed(outcomes: list[Outcome]) -> bool:
+    """Return whether a cell is not well that should be."""
+    return any(not one.well and not one.cell.may_fail for one in outcomes)
 
 
 def arguments() -> argparse.Namespace:

@@ -148,19 +148,19 @@ def started(directory: Path, environment: Environment) -> Shop:
     return Shop(directory, environment)
 
 
-@pytest.fixture
-def shop(bare: Environment, tmp_path: Path) -> Shop:
-    """A new project without Celery and Redis."""
-    return started(tmp_path, bare)
+@pytest.fixture(scope="session")
+def shop(bare: Environment, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A project without Celery and Redis."""
+    return started(tmp_path_factory.mktemp("shop"), bare)
 
 
 @pytest.fixture
 def celery_shop(celery_only: Environment, tmp_path: Path) -> Shop:
-    """A new project with Celery, and without Redis."""
+    """A project with Celery, and without Redis."""
     return started(tmp_path, celery_only)
 
 
-@pytest.fixture
-def full_shop(full: Environment, tmp_path: Path) -> Shop:
-    """A new project that has both installed."""
-    return started(tmp_path, full)
+@pytest.fixture(scope="session")
+def full_shop(full: Environment, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A project that has both installed."""
+    return started(tmp_path_factory.mktemp("full_shop"), full)

@@ -33,7 +33,7 @@ def run(shop: Shop, how: str, argument: str = "", fails: bool = False) -> str:
     return lines[-1] if lines else ""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def migrated(shop: Shop) -> Shop:
     shop.manage("migrate")
     return shop

@@ -29,7 +29,7 @@ CACHES = {
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shop(full_shop: Shop) -> Shop:
     full_shop.settings("both", CELERY + REDIS)
     return full_shop

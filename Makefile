@@ -32,7 +32,7 @@ matrix: install ## Test hybrid_tasks on each Python and Django ("QUICK=1", "ONLY
 	@$(PYTHON) -m dev.matrix $(if $(QUICK),--quick) --only "$(ONLY)" -- $(ARGS)
 
 build: install ## Make a wheel and an sdist of hybrid_tasks, in dist/
-	@.venv/bin/uv build --quiet --out-dir dist --clear
+	@.venv/bin/uv build --quiet --python $(PYTHON) --out-dir dist --clear
 	@ls dist
 
 lint: install ## Check style, types and import directions

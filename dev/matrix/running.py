@@ -119,6 +119,7 @@ def exported(directory: Path) -> Path:
     path = directory / "requirements"
     command = [str(UV), "export", "--quiet", "--locked", "--no-emit-project", "--no-hashes"]
     command += ["--no-annotate", "--no-header", "--output-file", str(path)]
+    command += ["--python", sys.executable]
     subprocess.run(command, cwd=ROOT, check=True)
     return path
 

@@ -95,8 +95,8 @@ class Shop:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
     """The sdist, and the wheel that is built from it and from nothing else."""
     directory = tmp_path_factory.mktemp("dist")
-    command = [str(UV), "build", "--quiet", "--out-dir", str(directory), str(ROOT)]
-    subprocess.run(command, check=True)
+    command = [str(UV), "build", "--quiet", "--python", sys.executable]
+    subprocess.run([*command, "--out-dir", str(directory), str(ROOT)], check=True)
     (wheel,) = directory.glob("*.whl")
     (sdist,) = directory.glob("*.tar.gz")
     return Distributions(wheel, sdist)

@@ -1,6 +1,7 @@
 """Makes the environment of a cell and runs the tests in it."""
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -127,7 +128,14 @@ def exported(directory: Path) -> Path:
 def watched(command: list[str], output: int, limit: float, look: Callable[[], None]) -> bool:
     """Run a command to its end, looking at it every second; return whether it ended in time."""
     deadline = time.monotonic() + limit
-    with subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as running:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        process_group=0,  # Ctrl-C reaches it once, from here: a second would cut its cleaning up
+    ) as running:
         try:
             while time.monotonic() < deadline:
                 try:
@@ -144,7 +152,7 @@ def watched(command: list[str], output: int, limit: float, look: Callable[[], No
 def end(running: subprocess.Popen[bytes]) -> None:
     """End pytest as Ctrl-C does, so that it ends what it started; kill it if it does not."""
     if running.poll() is None:
-        running.send_signal(2)
+        running.send_signal(signal.SIGINT)
         try:
             running.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

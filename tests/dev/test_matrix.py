@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.matrix.__main__ import failed, print_table
+from dev.matrix.__main__ import SLOW_TESTS, TESTS, failed, print_table
 from dev.matrix.cells import Cell, NoSuchCell, all_cells, chosen, following, promised
 from dev.matrix.running import CannotInstall, Outcome, Room, counted, watched
 from tests.conftest import ROOT
@@ -66,6 +66,11 @@ def test_the_command_refuses_it_too() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("make matrix: '3.11/4.2' is no cell: there are 3.12/6.0,")
+
+
+@pytest.mark.parametrize("path", SLOW_TESTS)
+def test_what_the_quick_one_leaves_out_is_there(path: str) -> None:
+    assert (ROOT / TESTS / path).exists()
 
 
 def test_what_pytest_reports_is_counted(tmp_path: Path) -> None:

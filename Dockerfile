@@ -15,7 +15,7 @@ RUN useradd --system --create-home --uid 10001 smokehouse \
 COPY pyproject.toml uv.lock ./
 RUN python -m venv --without-pip .venv \
     && pip install --no-cache-dir "uv==$(sed -n '/^name = "uv"$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)" \
-    && uv sync --locked --no-dev --extra postgres --no-cache
+    && uv sync --locked --no-default-groups --group smokehouse --extra postgres --no-cache
 
 COPY manage.py ./
 COPY hybrid_tasks hybrid_tasks

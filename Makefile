@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run test faults explore coverage lint bench mutants format clean
+.PHONY: help install run test faults explore coverage matrix build lint bench mutants format clean
 
 PYTHON := .venv/bin/python
 
@@ -28,6 +28,13 @@ coverage: install ## Run the tests and report what of hybrid_tasks they never re
 	@$(PYTHON) -m coverage combine -q
 	@$(PYTHON) -m coverage report
 
+matrix: install ## Test hybrid_tasks on each Python and Django ("QUICK=1", "ONLY=3.13/6.1", "ARGS='-k admin'")
+	@$(PYTHON) -m dev.matrix $(if $(QUICK),--quick) --only "$(ONLY)" -- $(ARGS)
+
+build: install ## Make a wheel and an sdist of hybrid_tasks, in dist/
+	@.venv/bin/uv build --quiet --python $(PYTHON) --out-dir dist --clear
+	@ls dist
+
 lint: install ## Check style, types and import directions
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
@@ -49,4 +56,4 @@ format: install ## Let ruff rewrite what it can
 	@$(PYTHON) -m ruff format .
 
 clean: ## Remove .venv and caches; var/ (your data) stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage* mutants
+	rm -rf .venv .matrix dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage* mutants

@@ -6,8 +6,14 @@ from typing import Any
 import orjson
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+
+from hybrid_tasks.extras import not_installed
+
+try:
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+except ImportError as error:
+    raise not_installed("RedisCache", "redis", error) from error
 
 # Redis' own MSET takes no expiry, so Django's set_many adds a command for each key.
 SET_ALL = """

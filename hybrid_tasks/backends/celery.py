@@ -6,10 +6,16 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import partial
 
-from celery import Celery, current_app
 from django.core import checks
 from django.db import DatabaseError
 from django.utils.module_loading import import_string
+
+from hybrid_tasks.extras import not_installed
+
+try:
+    from celery import Celery, current_app
+except ImportError as error:
+    raise not_installed("CeleryBackend", "celery", error) from error
 
 from hybrid_tasks import announcements
 from hybrid_tasks.backends import base

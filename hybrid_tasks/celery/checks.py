@@ -26,6 +26,7 @@ def check_celery_settings(
     yield from check_policies(where, app)
     yield from check_transport(where, app)
     yield from check_queues(where, app, queues)
+    yield from check_library(where, app)
 
 
 def is_fallback(app: Celery) -> bool:
@@ -97,6 +98,20 @@ def driver_of(app: Celery) -> str:
     except Exception:  # noqa: BLE001 - of a wrong URL: Celery itself tells when it is used
         return ""
     return driver
+
+
+def check_library(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
+    """Yield an error if what Celery needs for its kind of broker is not installed."""
+    try:
+        _ = app.connection_for_write().transport
+    except ImportError as error:
+        yield checks.Error(
+            f"{where}, whose kind of broker needs a package that cannot be imported: {error}.",
+            hint="Install it; for Redis and Valkey: pip install 'hybrid-tasks[redis]'.",
+            id="hybrid_tasks.E019",
+        )
+    except Exception:  # noqa: BLE001, S110 - as in driver_of()
+        pass
 
 
 def check_queues(where: str, app: Celery, queues: Iterable[str]) -> Iterable[checks.CheckMessage]:

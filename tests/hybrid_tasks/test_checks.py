@@ -11,6 +11,9 @@ from pytest_django import Settings
 import project.urls  # noqa: F401 - checks import it, and its tasks name queues of the project
 from hybrid_tasks.checks import check_database
 
+# Django 6.1 asks the databases whether they know JSON.
+pytestmark = pytest.mark.django_db
+
 LOOP = "hybrid_tasks.backends.eventloop.EventLoopBackend"
 CELERY = "hybrid_tasks.backends.celery.CeleryBackend"
 

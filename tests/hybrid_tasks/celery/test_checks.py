@@ -51,6 +51,10 @@ def test_settings_that_break_a_promise(settings: dict[str, Any], expected: list[
     assert found(**settings) == expected
 
 
+def test_a_broker_whose_client_is_not_installed() -> None:
+    assert found(broker_url="sqs://") == ["E019"]
+
+
 @pytest.mark.parametrize(
     ("accepted", "expected"),
     [

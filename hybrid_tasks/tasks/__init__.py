@@ -4,6 +4,7 @@ Names and shapes follow the proposals django/new-features#141 (metadata) and #14
 tasks can move to Django's own options when they exist.
 """
 
+from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks.backoff import Backoff, exponential_backoff
 from hybrid_tasks.tasks.context import TaskContext
 from hybrid_tasks.tasks.decorator import task
@@ -17,6 +18,7 @@ __all__ = [
     "Backoff",
     "Task",
     "TaskContext",
+    "TaskResult",
     "exponential_backoff",
     "extended",
     "known_backoff",

@@ -2,12 +2,9 @@
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from hybrid_tasks.django_types import DjangoTaskResult
-
-if TYPE_CHECKING:
-    from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.results.task_result import TaskResult
 
 # Called with the exception and the task's result after an attempt that failed: the seconds until
 # the next one, or None to give up.

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hybrid_tasks.django_types import DjangoTaskContext
-
-if TYPE_CHECKING:
-    from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.results.task_result import TaskResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

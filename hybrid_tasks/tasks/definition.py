@@ -13,13 +13,11 @@ from django.tasks import base, task_backends
 from django.utils.module_loading import import_string
 
 from hybrid_tasks.django_types import DjangoTask, P, R
+from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks.backoff import Backoff, exponential_backoff
+from hybrid_tasks.tasks.context import TaskContext
 from hybrid_tasks.tasks.known import known_task, path_of, register
 from hybrid_tasks.tasks.policy import as_json, validate_policy
-
-if TYPE_CHECKING:
-    from hybrid_tasks.results.task_result import TaskResult
-    from hybrid_tasks.tasks.context import TaskContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,7 @@ from django.tasks import TaskContext as DjangoTaskContext
 from django.tasks import TaskResultStatus
 
 from hybrid_tasks.execution import TaskContext as ContextFromExecution
-from hybrid_tasks.results.task_result import TaskResult
-from hybrid_tasks.tasks import Task, TaskContext, exponential_backoff, task
+from hybrid_tasks.tasks import Task, TaskContext, TaskResult, exponential_backoff, task
 
 
 class Burnt(Exception):

@@ -5,8 +5,7 @@ Nobody runs it.
 
 from typing import Any, assert_type
 
-from hybrid_tasks.results.task_result import TaskResult
-from hybrid_tasks.tasks import Task, TaskContext, task
+from hybrid_tasks.tasks import Task, TaskContext, TaskResult, task
 
 
 @task

@@ -50,6 +50,22 @@ class ContextDecorator(Protocol):
 
 @overload
 def task[**P, R](
+    function: Callable[Concatenate[TaskContext, P], Coroutine[Any, Any, R]],
+    /,
+    *,
+    takes_context: Literal[True],
+    **options: Unpack[TaskOptions],
+) -> "ContextTask[P, R]": ...
+@overload
+def task[**P, R](
+    function: Callable[Concatenate[TaskContext, P], R],
+    /,
+    *,
+    takes_context: Literal[True],
+    **options: Unpack[TaskOptions],
+) -> "ContextTask[P, R]": ...
+@overload
+def task[**P, R](
     function: Callable[P, Coroutine[Any, Any, R]],
     /,
     *,

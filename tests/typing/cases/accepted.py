@@ -65,6 +65,18 @@ async def plain(number: int) -> str:
 
 undecorated = task(plain)
 durable = task(plain, durable=True)
+
+
+async def plain_report(context: TaskContext, number: int) -> str:
+    return str(number)
+
+
+def plain_report_sync(context: TaskContext, number: int) -> str:
+    return str(number)
+
+
+reporting = task(plain_report, takes_context=True)
+reporting_sync = task(plain_report_sync, takes_context=True, durable=True)
 of_nothing = task(timeout=None, metadata=None)(plain)
 
 
@@ -83,6 +95,8 @@ async def enqueued() -> None:
     assert_type((await report.aenqueue("2026-10", parts=[1])).return_value, dict[str, Any])
     assert_type((await undecorated.aenqueue(1)).return_value, str)
     assert_type((await durable.aenqueue(1)).return_value, str)
+    assert_type((await reporting.aenqueue(1)).return_value, str)
+    assert_type((await reporting_sync.aenqueue(1)).return_value, str)
     assert_type((await of_nothing.aenqueue(number=1)).return_value, str)
 
 

@@ -9,7 +9,7 @@ import aiosmtplib
 import httpx
 from django.conf import settings
 
-from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.tasks import TaskResult
 
 MAX_RETRY_AFTER = 3600.0  # seconds that a partner may make us wait
 

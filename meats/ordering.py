@@ -9,12 +9,13 @@ from django.db.models import EmailField
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from hybrid_tasks.tasks import Task
 from meats.menu import DEFAULT_FLAVOR, price_of, total_price
 from meats.models import Customer, Order, OrderItem
 from meats.tasks import notify_partner, send_confirmation, send_welcome, smoke_order, write_receipt
 
 # What an order starts, by the name under which the order keeps the task's id.
-SIDE_EFFECTS = {
+SIDE_EFFECTS: dict[str, Task[[str], object]] = {
     "smoke": smoke_order,
     "confirmation": send_confirmation,
     "partner": notify_partner,

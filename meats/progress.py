@@ -9,8 +9,7 @@ from django.tasks import TaskResultStatus, task_backends
 from django.tasks.exceptions import TaskResultDoesNotExist
 from django.utils import timezone
 
-from hybrid_tasks.results.task_result import TaskResult
-from hybrid_tasks.tasks import extended
+from hybrid_tasks.tasks import TaskResult, extended
 from meats.menu import STEPS
 from meats.models import Order
 

@@ -16,7 +16,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from hybrid_tasks.lifespan import stopping
-from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.tasks import TaskResult
 from meats.responses import text_response
 from meats.watching import reader
 

@@ -7,7 +7,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.tasks import TaskResult
 from meats import streams
 from meats.progress import load_result, public_state
 

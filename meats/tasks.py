@@ -10,8 +10,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from hybrid_tasks.execution import TaskContext
-from hybrid_tasks.tasks import task
+from hybrid_tasks.tasks import TaskContext, task
 from meats import backoffs, messages, receipts
 from meats.mail import deliver
 from meats.menu import DEFAULT_FLAVOR, DEFAULT_MEATS, STEPS

@@ -9,7 +9,7 @@ from django.tasks import task_backends
 
 from hybrid_tasks.lifespan import stopping
 from hybrid_tasks.results.states import decode
-from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.tasks import TaskResult
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from hybrid_tasks.execution import TaskContext
-from hybrid_tasks.results.task_result import TaskResult
-from hybrid_tasks.tasks import task
+from hybrid_tasks.tasks import TaskContext, TaskResult, task
 from meats.backoffs import patient
 from reports import digest
 from reports.cleanup import nightly

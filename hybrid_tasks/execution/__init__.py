@@ -3,6 +3,6 @@
 May import `results` and `announcements`; knows no backend, no outbox, no loop and no Celery.
 """
 
-from hybrid_tasks.execution.attempt import TaskContext
+from hybrid_tasks.tasks import TaskContext
 
 __all__ = ["TaskContext"]

@@ -7,48 +7,21 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from django.tasks import TaskResultStatus
 
 from hybrid_tasks import announcements
-from hybrid_tasks.django_types import DjangoTaskContext
 from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted, TaskLost
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.results.values import LIMIT, normalised
-from hybrid_tasks.tasks import LONGEST_SECONDS, Task, extended
+from hybrid_tasks.tasks import LONGEST_SECONDS, Task, TaskContext, extended
 
 logger = logging.getLogger("hybrid_tasks")
 
 type Save = Callable[[TaskResult], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskContext(DjangoTaskContext):  # type: ignore[misc]  # the stubs miss "frozen"
-    """Django's context, through which a task can also change its metadata while it runs.
-
-    Attributes:
-        metadata: a JSON dict to change in place. Others see the changes when they are saved, and
-            when the task has succeeded.
-    """
-
-    metadata: dict[str, Any]
-    save: Callable[[], None]
-
-    def save_metadata(self) -> None:
-        """Make the metadata as it is now readable by others.
-
-        Raises TypeError if it is no JSON, ValueTooLarge if it is too long. After the end of the
-        attempt, such as in a thread that has outlived its timeout, it does nothing.
-        """
-        self.save()
-
-    async def asave_metadata(self) -> None:
-        """See save_metadata(). It does not wait for the store."""
-        self.save()
 
 
 class Attempt:

@@ -194,7 +194,7 @@ def encode(result: TaskResult) -> str:
         "errors": encode_json(errors),
         "worker_ids": result.worker_ids,
         "metadata": encode_json(result.metadata),
-        "return_value": encode_json(result._return_value),  # type: ignore[attr-defined]
+        "return_value": encode_json(result._return_value),
         "generation": result.generation,
     }
     return orjson.dumps(state).decode()

@@ -1,11 +1,14 @@
 """The result of a task: a snapshot that never changes, and the draft of which one is made."""
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from django.tasks import TaskResultStatus, base
 
-from hybrid_tasks.django_types import DjangoTaskResult
+from hybrid_tasks.django_types import DjangoTaskResult, R
+
+if TYPE_CHECKING:
+    from hybrid_tasks.tasks import Task
 
 REFRESHED = (*base.TASK_REFRESH_ATTRS, "metadata", "backend", "generation")
 
@@ -20,8 +23,13 @@ type Rank = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult(DjangoTaskResult):  # type: ignore[misc]  # the stubs miss "frozen"
+class TaskResult(  # type: ignore[misc]  # the stubs miss "frozen"
+    DjangoTaskResult,
+    Generic[R],  # noqa: UP046 - which has a default
+):
     """Django's TaskResult with `metadata`, a JSON dict.
+
+    To type checkers it is a TaskResult[R], of a task that returns R.
 
     Attributes:
         generation: how often a person has had this task run again after it had failed for good.
@@ -29,6 +37,13 @@ class TaskResult(DjangoTaskResult):  # type: ignore[misc]  # the stubs miss "fro
 
     metadata: dict[str, Any] = field(default_factory=dict)
     generation: int = 0
+
+    if TYPE_CHECKING:  # these are Django's own
+        task: Task[..., R]
+        _return_value: Any = field(init=False, default=None)
+
+        @property
+        def return_value(self) -> R: ...
 
     @property
     def rank(self) -> Rank:
@@ -114,7 +129,7 @@ class Draft(DjangoTaskResult):
         draft.backend = result.backend
         draft.errors = result.errors
         draft.worker_ids = result.worker_ids
-        draft._return_value = result._return_value  # type: ignore[attr-defined]
+        draft._return_value = result._return_value
         draft.metadata = result.metadata
         draft.generation = result.generation
         return draft

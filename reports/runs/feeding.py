@@ -30,8 +30,8 @@ class Feeder:
         finish_run: its argument is the key of a run.
     """
 
-    send_chunk: Task
-    finish_run: Task
+    send_chunk: Task[[int], object]
+    finish_run: Task[[int], object]
 
     def feed(self, run: ReportRun) -> None:
         """Keep as many chunks on their way as there should be; after the last one, add up.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from hybrid_tasks.execution import TaskContext
 from hybrid_tasks.results.task_result import TaskResult
-from hybrid_tasks.tasks import task
+from hybrid_tasks.tasks import Task, task
 from tests.faults.journal import record
 from tests.loop.tasks import SCALE
 
@@ -57,4 +57,9 @@ async def poison(context: TaskContext, _seconds: float) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-BY_NAME = {"plain": plain, "once": once, "again": again, "poison": poison}
+BY_NAME: dict[str, Task[[float], None]] = {
+    "plain": plain,
+    "once": once,
+    "again": again,
+    "poison": poison,
+}

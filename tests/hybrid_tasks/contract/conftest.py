@@ -18,6 +18,7 @@ from hybrid_tasks.backends import base
 from hybrid_tasks.backends import celery as celery_backend
 from hybrid_tasks.backends.base import HybridBackend
 from hybrid_tasks.backends.eventloop import serve
+from hybrid_tasks.django_types import DjangoTask
 from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.relay import relay
 from hybrid_tasks.results.task_result import TaskResult
@@ -80,12 +81,11 @@ class Contract:
         assert isinstance(backend, HybridBackend)
         return backend
 
-    def of(self, task: Any, **options: Any) -> Any:
-        """Return `task` for this backend.
-
-        Not typed as a Task: to type checkers that returns Django's TaskResult, without metadata.
-        """
-        return task.using(backend=self.alias, **options)
+    def of[T: DjangoTask](self, task: T, **options: Any) -> T:
+        """Return `task` for this backend, with `options`."""
+        using: Any = task.using  # of plain tasks, too, to which Django's types know fewer options
+        ours: T = using(backend=self.alias, **options)
+        return ours
 
     async def run(self, task: Any, *args: Any, **kwargs: Any) -> TaskResult:
         """Enqueue `task` on this backend and return its result when it has ended."""

@@ -19,9 +19,9 @@ async def until(condition: Callable[[], Any], what: str) -> Any:
     return value
 
 
-async def refreshed_until(
-    result: TaskResult, condition: Callable[[TaskResult], Any], what: str
-) -> TaskResult:
+async def refreshed_until[R](
+    result: TaskResult[R], condition: Callable[[TaskResult[R]], Any], what: str
+) -> TaskResult[R]:
     """Refresh `result` until `condition(result)` is true; return it."""
     try:
         async with asyncio.timeout(PATIENCE):
@@ -34,6 +34,6 @@ async def refreshed_until(
         raise AssertionError(f"not within {PATIENCE:g} s: {what}; it is {result}") from None
 
 
-async def finished(result: TaskResult) -> TaskResult:
+async def finished[R](result: TaskResult[R]) -> TaskResult[R]:
     """Refresh `result` until it has ended; return it."""
     return await refreshed_until(result, lambda it: it.is_finished, "the task ends")

@@ -151,7 +151,8 @@ async def test_whatever_is_given_is_refused_or_comes_back(
         with pytest.raises(TypeError):
             await task.aenqueue(value)
         return
-    result = await finished(await task.aenqueue(value))
+    enqueued: Any = await task.aenqueue(value)
+    result = await finished(enqueued)
     assert repr(result.args) == repr([expected])
     assert repr(result.return_value) == repr(expected)
 

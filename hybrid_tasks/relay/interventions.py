@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from hybrid_tasks import announcements
+from hybrid_tasks.databases.clock import Now
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.finding import Hybrid, hybrid_backend
 from hybrid_tasks.grouping import grouped

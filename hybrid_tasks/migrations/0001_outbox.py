@@ -50,5 +50,5 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['state', 'available_at'], name='outbox_due'), models.Index(fields=['claimed_by'], name='outbox_holder')],
             },
         ),
-        migrations.RunPython(make_fit_on_mysql, migrations.RunPython.noop),
+        migrations.RunPython(make_fit_on_mysql, migrations.RunPython.noop, atomic=False),
     ]

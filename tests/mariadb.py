@@ -84,7 +84,9 @@ class MariaDB:
         """Execute a statement as a client of its own; return the rows that it gives."""
         import MySQLdb
 
-        connection = MySQLdb.connect(host="127.0.0.1", port=self.port, user="tests", autocommit=True)
+        connection = MySQLdb.connect(
+            host="127.0.0.1", port=self.port, user="tests", autocommit=True
+        )
         try:
             with connection.cursor() as cursor:
                 cursor.execute(statement)

@@ -1,6 +1,8 @@
 """Which errors say that a database is away, or cannot do now what it could do later."""
 
-from django.db import InterfaceError, OperationalError
+from collections.abc import Callable
+
+from django.db import InterfaceError, OperationalError, connections
 
 # The client of MySQL and MariaDB raises OperationalError for all that it has no class for. That is
 # right for a lost connection (2006, 2013), a deadlock (1213), a lock that was not had in time
@@ -30,3 +32,27 @@ def is_away(error: BaseException) -> bool:
         return False
     code = error.args[0] if error.args else None
     return not (isinstance(code, int) and code in OF_THE_STATEMENT)
+
+
+TRIES = 5  # of a transaction that others get in the way of
+
+
+def is_deadlock(error: BaseException) -> bool:
+    """Return whether a transaction was undone so that another, which waited for it, can go on."""
+    code = error.args[0] if error.args else None
+    return code == 1213 or getattr(error.__cause__, "sqlstate", None) == "40P01"
+
+
+def through_deadlocks[T](alias: str, transaction: Callable[[], T]) -> T:
+    """Return what `transaction` returns, which is begun again when it was undone by a deadlock.
+
+    They are an ordinary event where many change rows of one table, on MySQL above all. Inside of a
+    transaction of the caller's, which is undone with it, the error is the caller's.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return transaction()
+        except OperationalError as error:
+            if connections[alias].in_atomic_block or not is_deadlock(error):
+                raise
+    return transaction()

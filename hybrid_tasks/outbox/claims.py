@@ -17,6 +17,7 @@ from django.db import connections, transaction
 from django.db.models import Case, DateTimeField, F, PositiveIntegerField, Q, When
 
 from hybrid_tasks.databases.clock import Now
+from hybrid_tasks.databases.errors import through_deadlocks
 from hybrid_tasks.outbox.clock import After
 from hybrid_tasks.outbox.packets import fitting
 from hybrid_tasks.outbox.table import CLAIMED, DEAD, SENT, WAITING, alias, rows
@@ -95,9 +96,8 @@ def claim_delivered(task_id: str, holder: str, lease: float) -> "OutboxTask | No
     """
     found = rows([task_id])
     # No subquery: MySQL does not update a table from which the same statement selects.
-    won = (
-        found.filter(Q(state=SENT) | found.is_due(), attempts__lt=F("max_attempts"))
-        .update(**claimed_by(holder, lease), attempts=F("attempts") + 1, sends=0)
+    won = found.filter(Q(state=SENT) | found.is_due(), attempts__lt=F("max_attempts")).update(
+        **claimed_by(holder, lease), attempts=F("attempts") + 1, sends=0
     )
     return rows([task_id]).filter(claimed_by=holder).first() if won else None
 
@@ -225,7 +225,8 @@ def mark_overdue(backends: Sequence[str], grace: float) -> None:
     quicker than those who live.
     """
     ended = rows().filter(state=CLAIMED, overdue=False, available_at__lte=Now())
-    ended.filter(backend__in=backends).update(overdue=True, available_at=After(grace))
+    ours = ended.filter(backend__in=backends)
+    through_deadlocks(alias(), lambda: ours.update(overdue=True, available_at=After(grace)))
 
 
 def take_due(
@@ -236,16 +237,22 @@ def take_due(
     Returns those that this call has won: `changes` must set `claimed_by` to `holder`, a name that
     was never used before.
     """
+    ids = through_deadlocks(alias(), lambda: change_due(limit, backends, changes))
+    won = rows(ids).filter(claimed_by=holder).order_by("-priority", "created_at")
+    return list(won) if ids else []
+
+
+def change_due(limit: int, backends: Sequence[str], changes: dict[str, Any]) -> list[str]:
+    """Make `changes` to due rows; return the ids of those that were due before."""
     due = rows().due().filter(backend__in=backends).order_by("-priority", "available_at")
     locks = connections[alias()].features.has_select_for_update_skip_locked
     with transaction.atomic(alias()) if locks else nullcontext():
         found = due.select_for_update(skip_locked=True) if locks else due
         ids = list(found.values_list("pk", flat=True)[:limit])
-        if not ids:
-            return []
         # Where rows cannot be locked, others may have taken some of them meanwhile.
-        rows(ids).due().update(**changes)
-    return list(rows(ids).filter(claimed_by=holder).order_by("-priority", "created_at"))
+        if ids:
+            rows(ids).due().update(**changes)
+    return ids
 
 
 def pass_on(ids: Collection[str], holder: str, to: str) -> None:

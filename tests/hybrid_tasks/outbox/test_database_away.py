@@ -43,9 +43,7 @@ def server(
 
 
 @pytest.fixture(scope="module")
-def failing_alias(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, server: Server
-) -> str:
+def failing_alias(django_db_setup: None, django_db_blocker: DjangoDbBlocker, server: Server) -> str:
     with django_db_blocker.unblock():
         return add_server(f"outbox_failing_{type(server).__name__}", server)
 

@@ -1,7 +1,7 @@
 """What the outbox asks of a MySQL or MariaDB server, its table and the connection.
 
-Which versions are too old Django says itself, when it connects: MariaDB before 10.6 and MySQL before
-8.0.11, which lack SKIP LOCKED.
+Which versions are too old Django says itself, when it connects: MariaDB before 10.6 (which lacks
+SKIP LOCKED) and MySQL before 8.0.11.
 """
 
 from collections.abc import Iterable

@@ -19,8 +19,8 @@ from tests.processes import PATIENCE, Process, free_port, identity
 type Stop = Literal["fast", "crash"]
 
 MISSING = (
-    "{} is not installed: apt-get install mariadb-server libmariadb-dev, then"
-    " .venv/bin/uv sync --inexact --group mysql"
+    "{} is not installed: apt-get install mariadb-server libmariadb-dev gcc pkg-config, then"
+    " make mysql"
 )
 
 

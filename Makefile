@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run test faults explore coverage matrix build lint bench mutants format clean
+.PHONY: help install mysql run test faults explore coverage matrix build lint bench mutants format clean
 
 PYTHON := .venv/bin/python
 
@@ -8,6 +8,9 @@ help: ## Show this list
 
 install: ## Create .venv with the locked dependencies (quick when nothing changed)
 	@sh dev/install.sh
+
+mysql: install ## Add MariaDB's driver, for its tests (compiled: needs a C compiler and libmariadb-dev)
+	@UV_PROJECT_ENVIRONMENT=.venv .venv/bin/uv sync --locked --quiet --group mysql --python $(PYTHON)
 
 run: install ## Start the whole system; Ctrl-C stops it ("make run WEB_PORT=8001" moves a port)
 	@exec $(PYTHON) -m dev up

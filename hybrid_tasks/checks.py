@@ -10,9 +10,9 @@ from django.tasks import task_backends
 from django.utils.module_loading import import_string
 
 from hybrid_tasks.backends.eventloop import EventLoopBackend
-from hybrid_tasks.finding import hybrid_backends, overflow_of
+from hybrid_tasks.finding import Hybrid, hybrid_backends, overflow_of
 from hybrid_tasks.lifespan import Lifespan
-from hybrid_tasks.outbox import table
+from hybrid_tasks.outbox import mysql, packets, table
 from hybrid_tasks.outbox.clock import SUPPORTED
 
 
@@ -52,7 +52,8 @@ def check_overflow(**_kwargs: Any) -> Iterable[checks.CheckMessage]:
 @checks.register(checks.Tags.database)
 def check_database(databases: Any = None, **_kwargs: Any) -> Iterable[checks.CheckMessage]:
     """Yield an error if the outbox is in a database whose clock and locks it was not built for."""
-    if not hybrid_backends():
+    backends = hybrid_backends()
+    if not backends:
         return
     alias = table.alias()
     if databases is not None and alias not in databases:
@@ -61,10 +62,18 @@ def check_database(databases: Any = None, **_kwargs: Any) -> Iterable[checks.Che
     if vendor not in SUPPORTED:
         yield checks.Error(
             f"The outbox is in the database {alias!r}, which is {vendor}: leases end by the clock"
-            f" of the database, and are written for {' and '.join(SUPPORTED)} only.",
+            f" of the database, and are written for {', '.join(SUPPORTED)} only.",
             hint="Route the model hybrid_tasks.OutboxTask to one of those (DATABASE_ROUTERS).",
             id="hybrid_tasks.E020",
         )
+    elif vendor == "mysql" and databases is not None:
+        yield from mysql.check(connections[alias], least_packet(backends))
+
+
+def least_packet(backends: Iterable[Hybrid]) -> int:
+    """Return how many bytes one statement must take: arguments and metadata, each quoted."""
+    largest = max(backend.settings.max_bytes for backend in backends)
+    return max(packets.MIB, 4 * largest)
 
 
 @checks.register(deploy=True)

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Case, Q, Value, When
-from django.db.models.functions import Now
+
+from hybrid_tasks.databases.clock import Now
 
 
 class OutboxQuerySet(models.QuerySet["OutboxTask"]):
@@ -33,8 +34,13 @@ class OutboxQuerySet(models.QuerySet["OutboxTask"]):
 
     def due(self) -> "OutboxQuerySet":
         """Those that the relay may take: nobody holds them, and their time has come."""
+        return self.filter(self.is_due())
+
+    @staticmethod
+    def is_due() -> Q:
+        """Return the condition of due()."""
         claimed = Q(state=OutboxTask.State.CLAIMED, overdue=False)
-        return self.alive().filter(~claimed, available_at__lte=Now())
+        return ~Q(state=OutboxTask.State.DEAD) & ~claimed & Q(available_at__lte=Now())
 
     def scheduled(self) -> "OutboxQuerySet":
         """Those that wait for their `run_after`, or for their next attempt."""

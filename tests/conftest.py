@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dev.broker import broker_command
+from tests.mariadb import MariaDB, running_mariadb
 from tests.postgres import Postgres, running_postgres
 from tests.processes import Process, free_port, port_is_open, wait_until
 
@@ -42,6 +43,13 @@ def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A PostgreSQL server for tests that leave it running."""
     with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A MariaDB server for tests that leave it running."""
+    with running_mariadb(tmp_path_factory.mktemp("mariadb")) as server:
         yield server
 
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections, transaction
 from django.db.models import Case, DateTimeField, F, PositiveIntegerField, Q, When
-from django.db.models.functions import Now
 
+from hybrid_tasks.databases.clock import Now
+from hybrid_tasks.databases.errors import through_deadlocks
 from hybrid_tasks.outbox.clock import After
+from hybrid_tasks.outbox.packets import fitting
 from hybrid_tasks.outbox.table import CLAIMED, DEAD, SENT, WAITING, alias, rows
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
@@ -92,11 +94,10 @@ def claim_delivered(task_id: str, holder: str, lease: float) -> "OutboxTask | No
     Returns None if the row is gone, is run by another process, waits for its time, or has no
     attempt left: this delivery must not run then.
     """
-    free = Q(state=SENT) | Q(pk__in=rows([task_id]).due())
-    won = (
-        rows([task_id])
-        .filter(free, attempts__lt=F("max_attempts"))
-        .update(**claimed_by(holder, lease), attempts=F("attempts") + 1, sends=0)
+    found = rows([task_id])
+    # No subquery: MySQL does not update a table from which the same statement selects.
+    won = found.filter(Q(state=SENT) | found.is_due(), attempts__lt=F("max_attempts")).update(
+        **claimed_by(holder, lease), attempts=F("attempts") + 1, sends=0
     )
     return rows([task_id]).filter(claimed_by=holder).first() if won else None
 
@@ -149,8 +150,9 @@ def sent_by(holder: str, lease: float) -> dict[str, Any]:
     return {
         "state": SENT,
         "claimed_by": holder,
-        "sends": F("sends") + 1,
+        # Before it is counted: MySQL assigns from left to right and reads what it has assigned.
         "available_at": Case(*steps, default=cap, output_field=DateTimeField()),
+        "sends": F("sends") + 1,
     }
 
 
@@ -158,24 +160,25 @@ def release(ids: Collection[str], holder: str) -> None:
     """Leave rows that `holder` has claimed, or sent in vain, to the relay."""
     ours = Q(claimed_by=holder, state=CLAIMED) | Q(claimed_by__startswith=holder, state=SENT)
     rows(ids).filter(ours).update(
-        **left_waiting(),
-        # No broker has it: a long absence of one must not make the next lease long.
+        # No broker has it: a long absence of one must not make the next lease long. Before the
+        # state is changed: MySQL assigns from left to right and reads what it has assigned.
         sends=Case(
             When(state=SENT, then=F("sends") - 1),
             default=F("sends"),
             output_field=PositiveIntegerField(),
         ),
+        **left_waiting(),
     )
 
 
 def postpone(result: TaskResult, holder: str, delay: float) -> None:
     """Keep the errors of a failed attempt; the relay may begin the next in `delay` seconds."""
-    held(holder, [result.id]).update(**left_waiting(delay), message=states.encode(result))
+    held(holder, [result.id]).update(**left_waiting(delay), message=fitting(states.encode(result)))
 
 
 def note_failure(result: TaskResult, holder: str) -> None:
     """Keep the errors of a failed attempt at a task that `holder` will try again itself."""
-    held(holder, [result.id]).update(message=states.encode(result))
+    held(holder, [result.id]).update(message=fitting(states.encode(result)))
 
 
 def remove(ids: Collection[str], holder: str) -> None:
@@ -212,7 +215,7 @@ def bury(task_id: str, message: str, holder: str) -> bool:
     Its holder's name stays, so that an operator sees where it failed.
     """
     ours = rows([task_id]).filter(claimed_by=holder, state__in=(CLAIMED, SENT))
-    return bool(ours.update(state=DEAD, message=message, available_at=Now()))
+    return bool(ours.update(state=DEAD, message=fitting(message), available_at=Now()))
 
 
 def mark_overdue(backends: Sequence[str], grace: float) -> None:
@@ -222,7 +225,8 @@ def mark_overdue(backends: Sequence[str], grace: float) -> None:
     quicker than those who live.
     """
     ended = rows().filter(state=CLAIMED, overdue=False, available_at__lte=Now())
-    ended.filter(backend__in=backends).update(overdue=True, available_at=After(grace))
+    ours = ended.filter(backend__in=backends)
+    through_deadlocks(alias(), lambda: ours.update(overdue=True, available_at=After(grace)))
 
 
 def take_due(
@@ -233,16 +237,22 @@ def take_due(
     Returns those that this call has won: `changes` must set `claimed_by` to `holder`, a name that
     was never used before.
     """
+    ids = through_deadlocks(alias(), lambda: change_due(limit, backends, changes))
+    won = rows(ids).filter(claimed_by=holder).order_by("-priority", "created_at")
+    return list(won) if ids else []
+
+
+def change_due(limit: int, backends: Sequence[str], changes: dict[str, Any]) -> list[str]:
+    """Make `changes` to due rows; return the ids of those that were due before."""
     due = rows().due().filter(backend__in=backends).order_by("-priority", "available_at")
     locks = connections[alias()].features.has_select_for_update_skip_locked
     with transaction.atomic(alias()) if locks else nullcontext():
         found = due.select_for_update(skip_locked=True) if locks else due
         ids = list(found.values_list("pk", flat=True)[:limit])
-        if not ids:
-            return []
         # Where rows cannot be locked, others may have taken some of them meanwhile.
-        rows(ids).due().update(**changes)
-    return list(rows(ids).filter(claimed_by=holder).order_by("-priority", "created_at"))
+        if ids:
+            rows(ids).due().update(**changes)
+    return ids
 
 
 def pass_on(ids: Collection[str], holder: str, to: str) -> None:

@@ -1,17 +1,18 @@
-"""Times by the database's clock: the only one that all processes share."""
+"""Times by the database's clock, from now."""
 
 from datetime import timedelta
 from typing import Any
 
 from django.db import NotSupportedError
 from django.db.models import Value
-from django.db.models.functions import Now
 
-SUPPORTED = ("postgresql", "sqlite")
+from hybrid_tasks.databases.clock import Now
+
+SUPPORTED = ("mysql", "postgresql", "sqlite")  # MariaDB is "mysql" to Django
 
 
 class After(Now):
-    """The time that many seconds from now, on PostgreSQL and SQLite."""
+    """The time that many seconds from now, on MySQL, MariaDB, PostgreSQL and SQLite."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -23,6 +24,11 @@ class After(Now):
         sql, params = compiler.compile(moment.resolve_expression(compiler.query))
         return sql, params
 
+    def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        """See Func."""
+        template = f"(UTC_TIMESTAMP(6) + INTERVAL {round(self.seconds * 1e6)} MICROSECOND)"
+        return Now.as_sql(self, compiler, connection, template=template, **context)
+
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
         """Let SQLite add; Django would have it call Python for each row."""
         template = (
@@ -33,5 +39,5 @@ class After(Now):
     def as_sql(self, compiler: Any, connection: Any, *_args: Any, **_context: Any) -> Any:
         """Refuse: a lease that ends at once would have each task run many times."""
         raise NotSupportedError(
-            f"The outbox knows the clocks of {' and '.join(SUPPORTED)}, not of {connection.vendor}."
+            f"The outbox knows the clocks of {', '.join(SUPPORTED)}, not of {connection.vendor}."
         )

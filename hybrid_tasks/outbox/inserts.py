@@ -1,7 +1,7 @@
 """New rows of the outbox, and the one statement that inserts many of them."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 from django.db import connections
 from django.db.models import DateTimeField, Value
 from django.db.models.constants import OnConflict
-from django.db.models.functions import Now
 
+from hybrid_tasks.databases.clock import Now
+from hybrid_tasks.outbox import packets
 from hybrid_tasks.outbox.clock import After
 from hybrid_tasks.outbox.table import CLAIMED, WAITING, alias, model
 from hybrid_tasks.results import states
@@ -25,6 +26,10 @@ COLUMNS = (
     *("id", "task_path", "backend", "queue_name", "priority", "state", "claimed_by"),
     *("attempts", "max_attempts", "sends", "message"),
 )
+MESSAGE = COLUMNS.index("message")
+
+# A row's part of an INSERT, its parameters, and the bytes that it takes where that matters.
+type Statement = tuple[str, Sequence[Any], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +121,51 @@ def insert(new: Iterable[NewRow | RawRow]) -> None:
         sql, params = compiler.compile(expression)
         return f"({marks}, {sql})", params
 
-    rows, params = [], []
+    rows: list[Statement] = []
+    limited = connection.vendor == packets.LIMITED
     for row in new:
+        values = row.values
         sql, more = when(row.lease if row.holder else None, row.run_after)
-        rows.append(sql)
-        params.append((*row.values, *more))
+        weight = packets.weight(values[MESSAGE]) if limited else 0
+        packets.refuse_too_heavy(connection, weight, packets.RESERVE)
+        rows.append((sql, (*values, *more), weight))
     quoted = map(connection.ops.quote_name, (*COLUMNS, "available_at"))
     table = connection.ops.quote_name(model()._meta.db_table)
-    # When a commit's answer was lost, the rows are there already.
-    insert_into = connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
-    ignore = connection.ops.on_conflict_suffix_sql([], OnConflict.IGNORE, [], [])
+    insert_into, ignore = if_new(connection)
     into = f"{insert_into} {table} ({', '.join(quoted)}) VALUES"
     size = (connection.features.max_query_params or MANY_PARAMS) // (len(COLUMNS) + 1)
     with connection.cursor() as cursor:
-        for first in range(0, len(rows), size):
-            several = slice(first, first + size)
+        for some in in_statements(rows, size):
             cursor.execute(
-                f"{into} {', '.join(rows[several])} {ignore}",
-                list(chain.from_iterable(params[several])),
+                f"{into} {', '.join(sql for sql, _, _ in some)} {ignore}",
+                list(chain.from_iterable(params for _, params, _ in some)),
             )
+
+
+def if_new(connection: Any) -> tuple[str, str]:
+    """Return beginning and end of an INSERT that leaves rows alone which are there already.
+
+    As they are when a commit's answer was lost. MySQL's INSERT IGNORE would also cut what is too
+    long for its column, without a word.
+    """
+    ops = connection.ops
+    if connection.vendor == "mysql":
+        key = [model()._meta.pk.column]
+        suffix = ops.on_conflict_suffix_sql([], OnConflict.UPDATE, key, key)
+        return ops.insert_statement(on_conflict=OnConflict.UPDATE), suffix
+    suffix = ops.on_conflict_suffix_sql([], OnConflict.IGNORE, [], [])
+    return ops.insert_statement(on_conflict=OnConflict.IGNORE), suffix
+
+
+def in_statements(rows: Iterable[Statement], most: int) -> Iterator[list[Statement]]:
+    """Yield rows, at most so many at once and not more bytes than a database surely takes."""
+    some: list[Statement] = []
+    weight = 0
+    for row in rows:
+        weight += row[2]
+        if some and (len(some) == most or weight > packets.SURELY):
+            yield some
+            some, weight = [], row[2]
+        some.append(row)
+    if some:
+        yield some

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError
 from django.tasks import TaskResultStatus
 
+from hybrid_tasks.databases import errors
 from hybrid_tasks.engine import Engine
 from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.outbox import claims
@@ -231,7 +232,7 @@ class OutboxWriter(Engine[Write, Write]):
 
     def is_away(self, error: Exception) -> bool:
         """See Engine."""
-        return isinstance(error, OperationalError | InterfaceError)
+        return errors.is_away(error)
 
     def fail(self, _key: Write, item: Write, error: BaseException) -> None:
         """See Engine: who waits is told; what nobody waits for is left to the row's lease."""

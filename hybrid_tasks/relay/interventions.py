@@ -2,15 +2,17 @@
 
 import json
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from hybrid_tasks import announcements
+from hybrid_tasks.databases.clock import Now
+from hybrid_tasks.databases.errors import through_deadlocks
 from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.finding import Hybrid, hybrid_backend
 from hybrid_tasks.grouping import grouped
@@ -32,7 +34,7 @@ def retry(ids: Collection[str]) -> list[str]:
 
     Returns the ids of those; what is claimed or sent is left alone. Raises DatabaseError.
     """
-    return [task_id for batch in batched(ids, BATCH) for task_id in retry_batch(batch)]
+    return in_batches(retry_batch, ids)
 
 
 def retry_batch(ids: Collection[str]) -> list[str]:
@@ -80,7 +82,13 @@ def discard(ids: Collection[str]) -> list[str]:
     Returns the ids of those. A task that had not failed fails with TaskCancelled. Raises
     DatabaseError.
     """
-    return [task_id for batch in batched(ids, BATCH) for task_id in discard_batch(batch)]
+    return in_batches(discard_batch, ids)
+
+
+def in_batches(change: Callable[[Collection[str]], list[str]], ids: Collection[str]) -> list[str]:
+    """Return the ids that `change` returns for each batch of `ids`, in a transaction of its own."""
+    made = (through_deadlocks(alias(), partial(change, batch)) for batch in batched(ids, BATCH))
+    return [task_id for changed in made for task_id in changed]
 
 
 def discard_batch(ids: Collection[str]) -> list[str]:

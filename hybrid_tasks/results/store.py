@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.cache import caches
-from django.db import InterfaceError, OperationalError
 from django.tasks.exceptions import TaskResultDoesNotExist
 
+from hybrid_tasks.databases import errors
 from hybrid_tasks.results.states import decode, encode, may_replace
 from hybrid_tasks.results.task_result import TaskResult
 
@@ -41,7 +41,7 @@ class NotStored(Exception):
 
 def is_away(error: Exception) -> bool:
     """Return whether an error of a cache says that it cannot be reached, or takes nothing, now."""
-    if isinstance(error, OSError | OperationalError | InterfaceError):
+    if isinstance(error, OSError) or errors.is_away(error):
         return True
     return not AWAY.isdisjoint(kind.__name__ for kind in type(error).__mro__)
 

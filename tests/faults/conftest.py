@@ -8,9 +8,10 @@ from typing import Protocol
 import pytest
 
 from tests.faults.counting import Counts, table
-from tests.faults.databases import PostgreSQL, SQLite, address, create
+from tests.faults.databases import Maria, PostgreSQL, SQLite, address, create
 from tests.faults.system import RESCUE_SECONDS, FaultSystem
 from tests.loop.system import migrate
+from tests.mariadb import MariaDB, running_mariadb
 from tests.postgres import Postgres, running_postgres
 
 COUNTS = pytest.StashKey[list[Counts]]()
@@ -72,9 +73,25 @@ def on_postgres(tmp_path: Path, breakable_postgres: Postgres) -> Iterator[FaultS
         yield FaultSystem(tmp_path, processes, PostgreSQL(breakable_postgres))
 
 
+@pytest.fixture(scope="session")
+def breakable_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A MariaDB server that tests may restart and hold up."""
+    with running_mariadb(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture
+def on_mariadb(tmp_path: Path, breakable_mariadb: MariaDB) -> Iterator[FaultSystem]:
+    """A system whose outbox is in MariaDB."""
+    database = Maria(breakable_mariadb)
+    migrate(FaultSystem.settings, database.url, tmp_path / "migrate.log")
+    with ExitStack() as processes:
+        yield FaultSystem(tmp_path, processes, database)
+
+
 @pytest.fixture
 def on_either(request: pytest.FixtureRequest) -> FaultSystem:
-    """One of the two, as the test is parametrised."""
+    """One of these, as the test is parametrised."""
     system: FaultSystem = request.getfixturevalue(request.param)
     return system
 

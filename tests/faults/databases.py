@@ -7,12 +7,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
+from tests.mariadb import MariaDB
 from tests.postgres import Postgres
 
-OUTBOX = "SELECT id, state, attempts, max_attempts FROM hybrid_tasks_outboxtask"
+TABLE = "hybrid_tasks_outboxtask"
+OUTBOX_OF = "SELECT id, state, attempts, max_attempts FROM"
+OUTBOX = f"{OUTBOX_OF} {TABLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,24 @@ class PostgreSQL(Database):
             return [Row(*found) for found in connection.execute(OUTBOX)]
 
 
-def address(server: Postgres, name: str) -> str:
+class Maria(Database):
+    """A database of its own on the server, which the caller migrates."""
+
+    name = "MariaDB"
+    _numbers = count()
+
+    def __init__(self, server: MariaDB) -> None:
+        self.server = server
+        self.schema = f"faults_{next(self._numbers)}"
+        server.execute(f"CREATE DATABASE {self.schema}")
+        self.url = address(server, self.schema)
+
+    def rows(self) -> list[Row]:
+        found: list[Any] = self.server.execute(f"{OUTBOX_OF} {self.schema}.{TABLE}")
+        return [Row(*row) for row in found]
+
+
+def address(server: Postgres | MariaDB, name: str) -> str:
     """Return the URL of another database of the server."""
     return f"{server.url.rpartition('/')[0]}/{name}"
 

@@ -11,7 +11,7 @@ from tests.processes import wait_until
 
 either = pytest.mark.parametrize(
     ("on_either", "hours"),
-    [("on_postgres", 1), ("on_sqlite", -1)],
+    [("on_postgres", 1), ("on_sqlite", -1), ("on_mariadb", 1)],
     indirect=["on_either"],
 )
 

@@ -43,7 +43,9 @@ class Fleet:
 
 @pytest.mark.slow_fault
 @pytest.mark.parametrize(
-    ("on_either", "duration"), [("on_sqlite", 30), ("on_postgres", 60)], indirect=["on_either"]
+    ("on_either", "duration"),
+    [("on_sqlite", 30), ("on_postgres", 60), ("on_mariadb", 60)],
+    indirect=["on_either"],
 )
 def test_everything_is_killed_at_random(
     on_either: FaultSystem, duration: int, report: Report

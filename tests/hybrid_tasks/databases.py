@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
+import dj_database_url
 from django.core.management import call_command
 from django.db import connections
 from django.db.models import Model
@@ -12,6 +13,7 @@ from pytest_django import Settings
 
 from hybrid_tasks.outbox import table
 from tests.hybrid_tasks.runtimes import own_runtime
+from tests.processes import Process
 
 
 class OutboxRouter:
@@ -37,6 +39,24 @@ def add_database(alias: str, **settings: Any) -> str:
 def add_sqlite(alias: str, file: Path) -> str:
     """Add a file with the project's own settings; see add_database()."""
     return add_database(alias, **{**connections.settings["default"], "NAME": file})
+
+
+class Server(Protocol):
+    """A database server of the tests' own: see tests.postgres and tests.mariadb."""
+
+    url: str
+    process: Process
+
+    def start(self) -> None: ...
+
+    def stop(self, how: Literal["fast", "crash"] = "fast") -> None: ...
+
+    def restart(self, how: Literal["fast", "crash"] = "fast") -> None: ...
+
+
+def add_server(alias: str, server: Server) -> str:
+    """Add the database of a server, with no settings but its address; see add_database()."""
+    return add_database(alias, **dj_database_url.parse(server.url))
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from project.settings import CACHES, CELERY_BROKER_TRANSPORT_OPTIONS, next_redis
 from tests.conftest import BIN
 from tests.hybrid_tasks.contract import sender
 from tests.hybrid_tasks.contract.waiting import finished, until
-from tests.hybrid_tasks.databases import add_sqlite, routed_to
+from tests.hybrid_tasks.databases import add_server, add_sqlite, routed_to
 from tests.processes import PATIENCE, Process
 
 AHEAD = timedelta(seconds=6)  # enough to cancel what is due then, though a machine hang meanwhile
@@ -108,12 +108,20 @@ def worker_env(broker_url: str, ledger: Ledger, outbox_alias: str) -> dict[str, 
     """The environment of a worker that knows our broker, ledger and outbox."""
     return {
         "DJANGO_SETTINGS_MODULE": "tests.hybrid_tasks.patient_settings",
-        "DATABASE_URL": f"sqlite:///{connections[outbox_alias].settings_dict['NAME']}",
+        "DATABASE_URL": url_of(outbox_alias),
         "REDIS_URL": broker_url,
         "CACHE_URL": next_redis_database(broker_url),
         "LOG_LEVEL": "INFO",
         "LEDGER": str(ledger.path),
     }
+
+
+def url_of(alias: str) -> str:
+    """Return the DATABASE_URL of a database that add_server() or add_sqlite() has added."""
+    has = connections[alias].settings_dict
+    if connections[alias].vendor == "sqlite":
+        return f"sqlite:///{has['NAME']}"
+    return f"{connections[alias].vendor}://{has['USER']}@{has['HOST']}:{has['PORT']}/{has['NAME']}"
 
 
 @contextmanager
@@ -161,14 +169,26 @@ async def contract(
 
 
 @pytest.fixture(scope="session")
+def outbox_kind(request: pytest.FixtureRequest) -> str:
+    """Where the outbox is: in SQLite, but for tests that are parametrised otherwise."""
+    kind: str = getattr(request, "param", "sqlite")
+    return kind
+
+
+@pytest.fixture(scope="session")
 def outbox_alias(
+    outbox_kind: str,
+    request: pytest.FixtureRequest,
     django_db_setup: None,
     django_db_blocker: DjangoDbBlocker,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> str:
-    """The outbox of this process and of the worker, in a file of its own."""
+    """The outbox of this process and of the worker, in a database of its own."""
+    alias = f"outbox_contract_{outbox_kind}"
     with django_db_blocker.unblock():
-        return add_sqlite("outbox_contract", tmp_path_factory.mktemp("outbox") / "db.sqlite3")
+        if outbox_kind == "sqlite":
+            return add_sqlite(alias, tmp_path_factory.mktemp("outbox") / "db.sqlite3")
+        return add_server(alias, request.getfixturevalue(outbox_kind))
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from tests.processes import PATIENCE
 
 State = OutboxTask.State
 
+pytestmark = pytest.mark.parametrize("outbox_kind", ["sqlite", "mariadb"], indirect=True)
+
 
 def rows() -> dict[str, str]:
     return dict(table.rows().values_list("pk", "state"))

@@ -1,9 +1,8 @@
-"""The outbox on each database that it promises to work on: SQLite in a file, and PostgreSQL."""
+"""The outbox on each database that it promises to work on: SQLite, PostgreSQL and MariaDB."""
 
 from collections.abc import Iterator
 from typing import Any
 
-import dj_database_url
 import pytest
 from pytest_django import DjangoDbBlocker, Settings
 
@@ -11,11 +10,12 @@ from hybrid_tasks.outbox import writer as writer_room
 from hybrid_tasks.outbox.writer import OutboxWriter, writer
 from hybrid_tasks.runtime import Runtime
 from hybrid_tasks.signals import task_dead
-from tests.hybrid_tasks.databases import add_database, add_sqlite, routed_to
+from tests.hybrid_tasks.databases import add_server, add_sqlite, routed_to
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
 from tests.hybrid_tasks.outbox.on_loop import use
 from tests.hybrid_tasks.outbox.writers import Gate, Work
 from tests.hybrid_tasks.runtimes import HandClock, own_runtime
+from tests.mariadb import MariaDB
 from tests.postgres import Postgres
 
 
@@ -35,10 +35,18 @@ def postgres_alias(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker, postgres: Postgres
 ) -> str:
     with django_db_blocker.unblock():
-        return add_database("outbox_postgres", **dj_database_url.parse(postgres.url))
+        return add_server("outbox_postgres", postgres)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def mariadb_alias(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, mariadb: MariaDB
+) -> str:
+    with django_db_blocker.unblock():
+        return add_server("outbox_mariadb", mariadb)
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def database(
     request: pytest.FixtureRequest, settings: Settings, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[str]:

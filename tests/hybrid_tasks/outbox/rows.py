@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import DurationField, ExpressionWrapper, F
-from django.db.models.functions import Now
 
+from hybrid_tasks.databases.clock import Now
 from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.models import OutboxTask
 from hybrid_tasks.outbox import inserts, table

@@ -1,10 +1,13 @@
 """Who may run a task: claims, attempts and leases."""
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from hybrid_tasks.outbox import claims, table
 from hybrid_tasks.outbox.claims import start_held
 from hybrid_tasks.outbox.clock import After
+from hybrid_tasks.relay import interventions
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox.rows import (
     ALL,
@@ -162,3 +165,31 @@ def test_rows_pass_to_another_name_of_their_holder() -> None:
     claims.pass_on([ours.id, others.id], "me:1", "me")
     assert claims.held_by("me") == {ours.id}
     assert claims.held_by("you") == {others.id}
+
+
+def test_no_statement_changes_a_table_from_which_it_selects() -> None:
+    """MySQL refuses that (1093), where MariaDB and the others do it."""
+    result = add("me", task=tasks.succeed_at)
+    connection = connections[table.alias()]
+    with CaptureQueriesContext(connection) as statements:
+        claims.mark_overdue(["default"], 1.0)
+        claims.take_due("relay:1", 10, ["default"], claims.sent_by("relay:1", LEASE))
+        claims.mark_sent([result.id], "me", LEASE)
+        claims.claim_delivered(result.id, "me", LEASE)
+        claims.claim_from("me", result.id, "me", LEASE)
+        claims.renew([result.id], "me", LEASE)
+        claims.uncount(result.id, "me", 1)
+        claims.unclaim([result.id], "me")
+        claims.take_back([result.id], "me")
+        claims.note_failure(result, "me")
+        claims.postpone(result, "me", 1.0)
+        claims.release([result.id], "me")
+        claims.remove_sent(result.id, "me")
+        claims.bury(result.id, "{}", "me")
+        claims.withdraw(result.id, "me")
+        claims.discard_alive(result.id)
+        claims.discard([result.id])
+        interventions.retry([result.id])
+    changing = [one["sql"] for one in statements if one["sql"].startswith(("UPDATE", "DELETE"))]
+    assert len(changing) >= 15
+    assert [sql for sql in changing if "SELECT" in sql] == []

@@ -9,7 +9,7 @@ from hybrid_tasks.outbox import table
 from hybrid_tasks.outbox.clock import After
 
 
-@pytest.mark.parametrize("vendor", ["mysql", "oracle", "microsoft"])
+@pytest.mark.parametrize("vendor", ["oracle", "microsoft"])
 def test_a_lease_by_an_unknown_clock_is_refused(
     vendor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

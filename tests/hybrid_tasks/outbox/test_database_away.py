@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-import dj_database_url
 import pytest
 from django.db import connections
 from pytest_django import DjangoDbBlocker, Settings
@@ -13,7 +13,7 @@ from hybrid_tasks import engine
 from hybrid_tasks.exceptions import OutboxUnavailable
 from hybrid_tasks.outbox.inserts import NewRow
 from hybrid_tasks.outbox.writer import OutboxWriter
-from tests.hybrid_tasks.databases import add_database, routed_to
+from tests.hybrid_tasks.databases import Server, add_server, routed_to
 from tests.hybrid_tasks.outbox.command import relay_outbox
 from tests.hybrid_tasks.outbox.rows import (
     LEASE,
@@ -25,29 +25,32 @@ from tests.hybrid_tasks.outbox.rows import (
     states_apart,
 )
 from tests.hybrid_tasks.outbox.writers import Gate, Work
-from tests.postgres import Postgres, Stop, running_postgres
+from tests.mariadb import running_mariadb
+from tests.postgres import running_postgres
 from tests.processes import PATIENCE, wait_until
 
 SHORT = 1.0  # seconds
 
+type Stop = Literal["fast", "crash"]
+
+
+@pytest.fixture(scope="module", params=[running_postgres, running_mariadb])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    with request.param(tmp_path_factory.mktemp("failing")) as server:
+        yield server
+
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with running_postgres(tmp_path_factory.mktemp("failing")) as postgres:
-        yield postgres
-
-
-@pytest.fixture(scope="module")
-def failing_alias(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, server: Postgres
-) -> str:
+def failing_alias(django_db_setup: None, django_db_blocker: DjangoDbBlocker, server: Server) -> str:
     with django_db_blocker.unblock():
-        return add_database("outbox_failing", **dj_database_url.parse(server.url))
+        return add_server(f"outbox_failing_{type(server).__name__}", server)
 
 
 @pytest.fixture
 def database(
-    failing_alias: str, server: Postgres, settings: Settings, django_db_blocker: DjangoDbBlocker
+    failing_alias: str, server: Server, settings: Settings, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[str]:
     with django_db_blocker.unblock(), routed_to(failing_alias, settings):
         yield failing_alias
@@ -65,18 +68,18 @@ def new(writer: OutboxWriter) -> NewRow:
     return NewRow(make(), holder=writer.holder, lease=LEASE)
 
 
-def stop(server: Postgres) -> None:
+def stop(server: Server) -> None:
     connections.close_all()
     server.stop()
 
 
-def restart(server: Postgres, how: Stop = "fast") -> None:
+def restart(server: Server, how: Stop = "fast") -> None:
     connections.close_all()
     server.restart(how)
 
 
 async def test_who_waits_gets_through_when_it_is_back(
-    a_writer: OutboxWriter, server: Postgres, gate: Gate
+    a_writer: OutboxWriter, server: Server, gate: Gate
 ) -> None:
     rows = [new(a_writer) for _ in range(50)]
     await asyncio.to_thread(stop, server)
@@ -88,7 +91,7 @@ async def test_who_waits_gets_through_when_it_is_back(
 
 
 def test_who_does_not_wait_so_long_is_told_and_leaves_no_row(
-    a_writer: OutboxWriter, server: Postgres
+    a_writer: OutboxWriter, server: Server
 ) -> None:
     stop(server)
     with pytest.raises(OutboxUnavailable, match=r"did not take the task within 0\.3 s"):
@@ -99,7 +102,7 @@ def test_who_does_not_wait_so_long_is_told_and_leaves_no_row(
 
 
 def test_an_idle_connection_that_was_cut_is_replaced(
-    a_writer: OutboxWriter, server: Postgres
+    a_writer: OutboxWriter, server: Server
 ) -> None:
     one, other = new(a_writer), new(a_writer)
     a_writer.put_row(one, PATIENCE)
@@ -108,7 +111,7 @@ def test_an_idle_connection_that_was_cut_is_replaced(
     assert set(row_states()) == {one.result.id, other.result.id}
 
 
-def test_what_nobody_waits_for_is_not_forgotten(a_writer: OutboxWriter, server: Postgres) -> None:
+def test_what_nobody_waits_for_is_not_forgotten(a_writer: OutboxWriter, server: Server) -> None:
     rows = [new(a_writer) for _ in range(4)]
     a_writer.put_rows(rows, PATIENCE)
     ended, failed, released, kept = [one.result for one in rows]
@@ -126,7 +129,7 @@ def test_what_nobody_waits_for_is_not_forgotten(a_writer: OutboxWriter, server: 
     }
 
 
-async def test_an_attempt_waits_for_the_database(a_writer: OutboxWriter, server: Postgres) -> None:
+async def test_an_attempt_waits_for_the_database(a_writer: OutboxWriter, server: Server) -> None:
     one = new(a_writer)
     await a_writer.aput(one, PATIENCE)
     await asyncio.to_thread(stop, server)
@@ -137,7 +140,7 @@ async def test_an_attempt_waits_for_the_database(a_writer: OutboxWriter, server:
     assert await starting is True
 
 
-def test_leases_are_renewed_when_it_is_back(a_writer: OutboxWriter, server: Postgres) -> None:
+def test_leases_are_renewed_when_it_is_back(a_writer: OutboxWriter, server: Server) -> None:
     task_id = Work(a_writer.runtime).put(a_writer, SHORT)
     restart(server)
     before = row(task_id).available_at
@@ -147,7 +150,7 @@ def test_leases_are_renewed_when_it_is_back(a_writer: OutboxWriter, server: Post
 
 @pytest.mark.parametrize("how", ["fast", "crash"])
 async def test_accepted_is_what_is_there_whenever_it_dies(
-    a_writer: OutboxWriter, server: Postgres, how: Stop
+    a_writer: OutboxWriter, server: Server, how: Stop
 ) -> None:
     """Nothing that was accepted is lost, and of what was refused nothing stays."""
     accepted: set[str] = set()
@@ -179,7 +182,7 @@ async def test_accepted_is_what_is_there_whenever_it_dies(
 
 
 def test_the_relay_goes_on_when_it_is_back(
-    database: str, server: Postgres, broker_url: str, tmp_path: Path
+    database: str, server: Server, broker_url: str, tmp_path: Path
 ) -> None:
     options = ["--interval", "0.1"]
     with relay_outbox(tmp_path / "log", server.url, broker_url, *options) as command:

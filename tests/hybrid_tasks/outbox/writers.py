@@ -14,6 +14,10 @@ from hybrid_tasks.runtime import Runtime
 from tests.hybrid_tasks.outbox.rows import make
 from tests.processes import PATIENCE
 
+# SQLite's transaction has the lock from its beginning; those of MySQL outlive a transaction.
+LOCK = {"sqlite": "SELECT 1", "postgresql": "LOCK TABLE {}", "mysql": "LOCK TABLES {} WRITE"}
+UNLOCK = {"sqlite": "SELECT 1", "postgresql": "SELECT 1", "mysql": "UNLOCK TABLES"}
+
 
 class Work:
     """Owns rows as jobs and deliveries do: for as long as it holds their ids.
@@ -89,10 +93,10 @@ def locked_table() -> Iterator[None]:
         alias = table.alias()
         try:
             with transaction.atomic(alias), connections[alias].cursor() as cursor:
-                if connections[alias].vendor == "postgresql":
-                    cursor.execute(f"LOCK TABLE {table.model()._meta.db_table}")
+                cursor.execute(LOCK[connections[alias].vendor].format(table.model()._meta.db_table))
                 locked.set()
                 assert done.wait(PATIENCE)
+                cursor.execute(UNLOCK[connections[alias].vendor])
         finally:
             connections.close_all()
 

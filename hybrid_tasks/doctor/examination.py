@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_tasks.backends.eventloop import EventLoopBackend
 from hybrid_tasks.doctor.asking import Question, ask_all
-from hybrid_tasks.doctor.caches import advice, look_at_cache, part_of
+from hybrid_tasks.doctor.caches import advice, look_at_cache, part_of, scope_of
 from hybrid_tasks.doctor.configuration import look_at_settings
 from hybrid_tasks.doctor.database import look_at_database, look_at_migrations, look_at_outbox
 from hybrid_tasks.doctor.lines import Line, State, bad
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 OF_SETTINGS = "Mend the error that is named, and ask again."
 OF_DATABASE = "Let the outbox's database, of DATABASES, be up, reachable and migrated."
+OF_TASK = "See what is said of the cache, and look into the worker's log."
+NO_CACHE = ("its end could not be seen in the cache", "Mend the cache first.")
+NO_WORKER = ("nobody would run it", "Start a worker for its queue first.")
+OLD_WORKER = ("a worker of its queue does not know it", "Update hybrid_tasks there first.")
 OF_BROKER = "Let the broker be up, and broker_url of the Celery application name it."
 
 
@@ -27,7 +31,8 @@ class Examination:
     """Asks each part of the system.
 
     Arguments:
-        seconds: that each question may take. There are five rounds of them, at the most.
+        seconds: that each question may take. There are five rounds, of which each takes no longer;
+            that with tasks, which may have to be withdrawn, by four seconds.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -109,25 +114,29 @@ class Examination:
         """Yield the question that sends a task by `backend` to a worker of `taker`."""
         from hybrid_tasks.doctor.broker import queues_of
 
-        advice = "See what is said of the cache, and look into the worker's log."
-        queue = next((one for one in queues_of(backend) if self._is_served(taker, one)), None)
-        if queue is None:
-            ask = partial(refuse, part_of_ping(backend) + way)
+        part = part_of_ping(backend) + way
+        workers = self._workers.get(taker.alias, [])
+        queues = [one for one in queues_of(backend) if any(one in it.queues for it in workers)]
+        if backend.settings.result_cache not in self._probes:
+            ask = partial(refuse, part, *NO_CACHE)
+        elif not queues:
+            ask = partial(refuse, part, *NO_WORKER)
+        elif any(it.off is None and queues[0] in it.queues for it in workers):
+            ask = partial(refuse, part, *OLD_WORKER)
         else:
-            ask = partial(send_to_worker, backend, queue, self.seconds, advice, way)
-        yield Question(part_of_ping(backend) + way, ask, advice)
-
-    def _is_served(self, taker: Any, queue: str) -> bool:
-        """Return whether a queue has a worker, and all that it has know the task."""
-        serving = [one for one in self._workers.get(taker.alias, ()) if queue in one.queues]
-        return bool(serving) and all(one.off is not None for one in serving)
+            ask = partial(send_to_worker, backend, queues[0], self.seconds, OF_TASK, way)
+        yield Question(part, ask, OF_TASK)
 
     def _about_loops(self) -> Iterator[Question]:
         for backend in self._loops:
-            part = f"{part_of_ping(backend)} (loop)"
-            yield Question(part, partial(run_here, backend, self.seconds), OF_SETTINGS)
+            part, cache = f"{part_of_ping(backend)} (loop)", backend.settings.result_cache
+            if cache in self._probes or scope_of(cache) == "process":
+                ask = partial(run_here, backend, self.seconds)
+            else:
+                ask = partial(refuse, part, *NO_CACHE)
+            yield Question(part, ask, OF_SETTINGS)
 
 
-def refuse(part: str) -> Iterator[Line]:
-    """Say that no task was sent, which would wait for ever."""
-    yield bad(part, "none was sent, as nobody would run it", "Start a worker for its queue first.")
+def refuse(part: str, why: str, advice: str) -> Iterator[Line]:
+    """Say that no task was sent, which would not come back."""
+    yield bad(part, f"none was sent: {why}", advice)

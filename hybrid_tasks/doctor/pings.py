@@ -59,6 +59,7 @@ async def run_on_loop(backend: EventLoopBackend, seconds: float) -> Line:
             while not result.is_finished:
                 await asyncio.sleep(LOOK_SECONDS)
                 result = await backend.aget_result(result.id)
+        took = time.monotonic() - began
     finally:
         if served is None:
             del here[backend.alias]
@@ -66,7 +67,7 @@ async def run_on_loop(backend: EventLoopBackend, seconds: float) -> Line:
             here[backend.alias] = served
         await worker.close()
     advice = "See what is said of the settings and the cache."
-    return judged(part, result, token, time.monotonic() - began, advice)
+    return judged(part, result, token, took, advice)
 
 
 def judged(part: str, result: Any, token: str, took: float, advice: str) -> Line:

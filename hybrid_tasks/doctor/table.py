@@ -24,7 +24,7 @@ def table(lines: Sequence[Line], width: int, paint: Paint) -> Iterator[str]:
     of_part = min(max((len(line.part) for line in lines), default=4), width // 3)
     of_state = max(map(len, State))
     room = width - of_part - of_state - 2 * len(GAP)
-    yield f"{'part':{of_part}}{GAP}{'state':{of_state}}{GAP}what was seen, and what to do"
+    yield f"{'part':{of_part}}{GAP}{'state':{of_state}}{GAP}what was seen"
     yield GAP.join("-" * columns for columns in (of_part, of_state, room))
     for line in lines:
         parts, told = wrapped(line.part, of_part), wrapped(line.seen, room)

@@ -19,7 +19,6 @@ from hybrid_tasks.doctor.table import summary, table
 from hybrid_tasks.doctor.words import WHOLE
 
 LOUDER = 2  # from this verbosity on, what is logged meanwhile is seen
-NOISY = ("hybrid_tasks", "django.tasks", "celery", "kombu", "amqp")
 
 
 class Command(BaseCommand):
@@ -45,7 +44,8 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, timeout: float, verbosity: int, **options: Any) -> None:
         if not (0 < timeout < math.inf):
             raise CommandError(f"--timeout is {timeout:g}: it must be more than 0 seconds.")
-        with quiet(verbosity):
+        by_itself = getattr(self, "_called_from_command_line", False)
+        with quiet(verbosity, restore=not by_itself):
             lines = list(Examination(timeout).lines())
         if options["json"]:
             self.print_json(lines)
@@ -80,14 +80,16 @@ class Command(BaseCommand):
 
 
 @contextmanager
-def quiet(verbosity: int) -> Iterator[None]:
-    """Keep out of the log what the table tells."""
-    loggers = [logging.getLogger(name) for name in NOISY if verbosity < LOUDER]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+def quiet(verbosity: int, *, restore: bool) -> Iterator[None]:
+    """Keep out of the log what the table tells; if not `restore`, until the process has ended.
+
+    All at once: an ASGI application that is imported sets the levels of single loggers anew.
+    """
+    before = logging.root.manager.disable
+    if verbosity < LOUDER:
+        logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        if restore:
+            logging.disable(before)

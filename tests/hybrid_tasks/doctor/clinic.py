@@ -1,15 +1,30 @@
 """A small system of real processes, and the doctor that looks at it."""
 
 import json
-import os
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.system import FaultSystem
+from tests.conftest import BIN
 from tests.loop.system import DJANGO, System, Web
-from tests.processes import Process
+from tests.processes import PATIENCE, Process
 
 LOOP = {"overflow": "celery", "drain_timeout": 1}
+CELERY = "tests.loop.celery_app.app"
+
+
+def tasks(loop: dict[str, Any] = LOOP, **celery: Any) -> dict[str, Any]:
+    """Return TASKS with these OPTIONS of the loop, and what else the Celery backend has."""
+    return {
+        "default": {
+            "BACKEND": "hybrid_tasks.backends.eventloop.EventLoopBackend",
+            "OPTIONS": loop,
+        },
+        "celery": {
+            "BACKEND": "hybrid_tasks.backends.celery.CeleryBackend",
+            "OPTIONS": {"app": CELERY},
+            **celery,
+        },
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +33,7 @@ class Report:
 
     Attributes:
         code: its exit code.
-        output: all that it printed, log and all.
+        output: all that it printed.
         lines: of its JSON.
     """
 
@@ -26,65 +41,57 @@ class Report:
     output: str
     lines: list[dict[str, str]]
 
-    def of(self, part: str, state: str | None = None) -> list[dict[str, str]]:
-        """Return the lines whose part begins so, in that state or in any."""
-        return [
-            line
-            for line in self.lines
-            if line["part"].startswith(part) and state in (None, line["state"])
-        ]
+    def parts(self, *states: str) -> list[str]:
+        """Return the names of the parts that are in one of the states."""
+        return [line["part"] for line in self.lines if line["state"] in states]
 
-    def states(self) -> set[str]:
-        return {line["state"] for line in self.lines}
-
-    def named(self, part: str, state: str, *words: str) -> dict[str, str]:
-        """Return the one line of that part and state which has all the words; fail if none has."""
-        for line in self.of(part, state):
+    def assert_named(self, part: str, state: str, *words: str) -> None:
+        """Fail unless one line of that part and state has all the words, and says what to do."""
+        told = [line for line in self.lines if (line["part"], line["state"]) == (part, state)]
+        for line in told:
+            assert line["advice"], line
             if all(word in f"{line['seen']} {line['advice']}" for word in words):
-                return line
+                return
         raise AssertionError(f"no {state} line of {part!r} with {words}:\n{self.output}")
 
 
 class Clinic(System):
-    """Starts what is healthy, and lets the doctor look."""
+    """What is healthy, and a doctor whose settings a test may change."""
 
     settings = "tests.hybrid_tasks.doctor.settings"
 
-    def overridden(self, overrides: dict[str, Any]) -> dict[str, str]:
-        return self.env | {
-            "LOOP_OPTIONS": json.dumps(LOOP),
-            "OVERRIDES": json.dumps(overrides),
-        }
+    def env_with(self, overrides: dict[str, Any]) -> dict[str, str]:
+        """Return the environment of a process, with other settings."""
+        told = {"LOOP_OPTIONS": json.dumps(LOOP), "OVERRIDES": json.dumps(overrides)}
+        return self.env | told
 
     def manage_py(self, *command: str, **overrides: Any) -> Process:
         """Start a management command, with settings of its own."""
-        return self.start([*DJANGO, *command], self.overridden(overrides))
+        return self.start([*DJANGO, *command], self.env_with(overrides))
 
     def doctor(self, *options: str, **overrides: Any) -> Report:
-        """Ask the doctor for JSON; give the settings that are other for it."""
+        """Return what the doctor says if its settings are other."""
         process = self.manage_py("doctor", "--json", *options, **overrides)
-        code = process.popen.wait(timeout=120)
+        code = process.popen.wait(timeout=PATIENCE)
         output = process.output()
-        assert "Traceback" not in output, output
-        return Report(code, output, json.loads(output[output.index("{\n") :])["lines"])
+        return Report(code, output, json.loads(output)["lines"])  # and nothing else is printed
 
-    def check(self, *options: str, **overrides: Any) -> str:
-        """Return what `manage.py check` says."""
-        process = self.manage_py("check", *options, **overrides)
-        process.popen.wait(timeout=120)
-        return process.output()
+    def check(self, **overrides: Any) -> str:
+        """Return what `manage.py check` says, in one line."""
+        process = self.manage_py("check", **overrides)
+        process.popen.wait(timeout=PATIENCE)
+        return " ".join(process.output().split())
 
-    def serve(self) -> Web:
-        return self.web(LOOP)
+    def serve(self, application: str = "tests.loop.asgi:application") -> Web:
+        """Start uvicorn."""
+        return self.web(LOOP, [str(BIN / "uvicorn"), application])
 
-    def relay(self, **overrides: Any) -> Process:
-        process = self.manage_py("relay_outbox", "--interval", "1", **overrides)
+    def relay(self) -> Process:
+        """Start a relay."""
+        process = self.manage_py("relay_outbox", "--interval", "1")
         process.wait_for("Relaying")
         return process
 
-    def serve_queues(self, queues: str, **overrides: Any) -> Process:
+    def work(self, queues: str, **overrides: Any) -> Process:
         """Start a worker for these queues."""
-        return self.worker("--queues", queues, "--concurrency=1", **self.overridden(overrides))
-
-
-__all__ = ["LOOP", "Clinic", "FaultSystem", "Report", "os"]
+        return self.worker("--queues", queues, "--concurrency=1", **self.env_with(overrides))

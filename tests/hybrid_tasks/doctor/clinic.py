@@ -10,6 +10,7 @@ from tests.processes import PATIENCE, Process
 
 LOOP = {"overflow": "celery", "drain_timeout": 1}
 CELERY = "tests.loop.celery_app.app"
+APPLICATION = "tests.loop.asgi:application"
 
 
 def tasks(loop: dict[str, Any] = LOOP, **celery: Any) -> dict[str, Any]:
@@ -82,13 +83,14 @@ class Clinic(System):
         process.popen.wait(timeout=PATIENCE)
         return " ".join(process.output().split())
 
-    def serve(self, application: str = "tests.loop.asgi:application") -> Web:
+    def serve(self, application: str = APPLICATION, **overrides: Any) -> Web:
         """Start uvicorn."""
+        self.env["OVERRIDES"] = json.dumps(overrides)
         return self.web(LOOP, [str(BIN / "uvicorn"), application])
 
-    def relay(self) -> Process:
+    def relay(self, **overrides: Any) -> Process:
         """Start a relay."""
-        process = self.manage_py("relay_outbox", "--interval", "1")
+        process = self.manage_py("relay_outbox", "--interval", "1", **overrides)
         process.wait_for("Relaying")
         return process
 

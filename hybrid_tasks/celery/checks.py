@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Iterable
+from shlex import quote
 from types import ModuleType
 from typing import Any
 
@@ -171,7 +172,7 @@ def worker_command(app: Celery, queues: Iterable[str]) -> str:
     """Return what to type to have a worker that serves these queues and Celery's own."""
     own = set(app.amqp.queues) if app.conf.task_queues else {app.conf.task_default_queue}
     named = [*sorted(queues), *sorted(own - set(queues))]
-    return f"celery -A {module_of(app)} worker --queues {','.join(named)}"
+    return f"celery -A {module_of(app)} worker --queues {quote(','.join(named))}"
 
 
 def module_of(app: Celery) -> str:

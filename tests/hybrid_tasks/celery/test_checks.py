@@ -112,6 +112,7 @@ def test_the_command_names_the_application_as_celery_finds_it() -> None:
     from project.celery import app
 
     assert worker_command(app, ["default"]) == "celery -A project worker --queues default,heavy"
+    assert worker_command(app, ["a b"]).endswith(" --queues 'a b,default,heavy'")
     there = worker_command(broker.there, [])
     assert there.startswith(f"celery -A {broker.__name__}:there worker")
 

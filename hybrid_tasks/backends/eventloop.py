@@ -267,7 +267,7 @@ async def keep_trace(stop: asyncio.Event, place: Place) -> None:
 
 async def try_trace(change: Callable[[], None]) -> None:
     try:
-        await current().in_thread(change)
+        await current().in_thread(then_close_if_threaded, change)
     except Exception as error:  # noqa: BLE001 - each cache has errors of its own
         logger.warning("Nobody sees that this process serves: %r", error)
 

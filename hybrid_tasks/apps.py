@@ -12,7 +12,9 @@ class HybridTasksConfig(AppConfig):
         from django.tasks import task_backends
 
         from hybrid_tasks import checks  # noqa: F401
+        from hybrid_tasks.doctor.tasks import define_ping
 
         backends = task_backends.all()
         if any(getattr(backend, "supports_accept", False) for backend in backends):
             from hybrid_tasks.relay import task  # noqa: F401  # needs Celery
+        define_ping()

@@ -76,9 +76,12 @@ class Options:
                 id="hybrid_tasks.E003",
             )
             return
-        if backend.__module__.endswith((".locmem", ".dummy")):
+        alone = {".locmem": "processes", ".dummy": "processes", ".filebased": "machines"}
+        for module, others in alone.items():
+            if not backend.__module__.endswith(module):
+                continue
             yield checks.Warning(
-                f"TASKS[{alias!r}]: results are kept in {backend.__name__}, which other processes"
+                f"TASKS[{alias!r}]: results are kept in {backend.__name__}, which other {others}"
                 " cannot read.",
                 hint="Give 'result_cache' a cache that all processes share, such as Redis.",
                 id="hybrid_tasks.W001",

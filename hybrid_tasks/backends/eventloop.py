@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
@@ -19,18 +19,21 @@ from hybrid_tasks.loop.worker import LoopWorker, Workers
 from hybrid_tasks.options import EventLoopOptions, Options
 from hybrid_tasks.outbox import claims
 from hybrid_tasks.outbox.writer import writer
-from hybrid_tasks.relay.relaying import adopt, relay
+from hybrid_tasks.relay.relaying import adopt, relay_due
 from hybrid_tasks.results import states
 from hybrid_tasks.results.recorder import recorder
 from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.runtime import current
 from hybrid_tasks.tasks import Task, extended
+from hybrid_tasks.traces import Place
 
 logger = logging.getLogger("hybrid_tasks")
 
 ADOPTED = 100  # rows taken over at once
 CANCEL_SECONDS = 10.0  # that a thread waits for the loop, which may be blocked or have ended
 ADOPT_SECONDS = 5.0  # that a stopping process waits for the rows which it is taking over
+TRACE_SECONDS = 10.0  # between two renewals of the trace by which a process is seen to serve
+TRACE_END_SECONDS = 2.0  # that a stopping process waits for the cache to remove it
 
 
 def workers() -> Workers:
@@ -203,6 +206,8 @@ async def serve() -> AsyncIterator[None]:
             backend = task_backends[alias]
             if isinstance(backend, EventLoopBackend):
                 await stack.enter_async_context(serve_one(backend))
+                if current().threads:
+                    await stack.enter_async_context(leaving_trace(backend))
         yield
 
 
@@ -212,7 +217,7 @@ async def relaying() -> AsyncIterator[None]:
 
     async def relay_once() -> None:
         try:
-            await current().in_thread(then_close_if_threaded, relay)
+            await current().in_thread(then_close_if_threaded, relay_due)
         except Exception as error:  # noqa: BLE001 - the server must start whatever is away
             logger.warning("Nothing was relayed at the start: %s", error)
 
@@ -237,6 +242,34 @@ async def serve_one(backend: EventLoopBackend) -> AsyncIterator[None]:
         await worker.close()
         if here.get(backend.alias) is worker:
             del here[backend.alias]
+
+
+@asynccontextmanager
+async def leaving_trace(backend: EventLoopBackend) -> AsyncIterator[None]:
+    """Let others see that this process serves a backend, while its loop goes round."""
+    stop = asyncio.Event()
+    place = Place(backend.settings.result_cache, backend.alias)
+    keeper = asyncio.create_task(keep_trace(stop, place))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait([keeper], timeout=TRACE_END_SECONDS)
+
+
+async def keep_trace(stop: asyncio.Event, place: Place) -> None:
+    while not stop.is_set():
+        await try_trace(place.renew)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), TRACE_SECONDS)
+    await try_trace(place.leave)
+
+
+async def try_trace(change: Callable[[], None]) -> None:
+    try:
+        await current().in_thread(then_close_if_threaded, change)
+    except Exception as error:  # noqa: BLE001 - each cache has errors of its own
+        logger.warning("Nobody sees that this process serves: %r", error)
 
 
 @asynccontextmanager

@@ -1,13 +1,18 @@
 """Checks of the Celery application that a backend sends to."""
 
+import sys
 import warnings
 from collections.abc import Iterable
+from shlex import quote
+from types import ModuleType
 from typing import Any
 
 from celery import Celery
 from django.core import checks
 
 JSON_NAMES = {"json", "application/json"}
+PICKLE_NAMES = {"pickle", "application/x-python-serialize"}
+USUAL_NAMES = ("app", "celery")  # of the variable that holds an application
 FALLBACK = "default"  # the name of the application that Celery makes where a project has none
 
 
@@ -56,11 +61,32 @@ def check_policies(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
             hint="Set accept_content = ['json'].",
             id="hybrid_tasks.E012",
         )
+    yield from check_serializers(where, app)
     if app.conf.task_acks_late:
         yield checks.Warning(
             f"{where}, whose task_acks_late repeats tasks of other origin that may run only once.",
             hint="Remove it: max_attempts decides for each of our tasks.",
             id="hybrid_tasks.W010",
+        )
+
+
+def check_serializers(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
+    """Yield what is wrong with the serializers; our own messages are JSON whatever they say."""
+    accepted, ours = set(app.conf.accept_content or ()), app.conf.task_serializer
+    if unsafe := sorted(accepted & PICKLE_NAMES):
+        yield checks.Warning(
+            f"{where}, whose workers accept {unsafe[0]!r}: who can write to the broker can have"
+            " them run any code.",
+            hint="Set accept_content = ['json'].",
+            id="hybrid_tasks.W015",
+        )
+    if ours not in JSON_NAMES:
+        refused = "" if ours in accepted else ", which its own workers refuse"
+        yield checks.Warning(
+            f"{where}, whose task_serializer is {ours!r}{refused}: it is what beat and .delay()"
+            " send.",
+            hint="Set task_serializer = 'json'.",
+            id="hybrid_tasks.W016",
         )
 
 
@@ -74,14 +100,8 @@ def check_transport(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
             " 'socket_connect_timeout': 1}.",
             id="hybrid_tasks.W011",
         )
-    quorum = app.conf.task_default_queue_type == "quorum"  # has two priorities without being told
-    if driver == "amqp" and not app.conf.task_queue_max_priority and not quorum:
-        yield checks.Warning(
-            f"{where}, whose queues know no priorities: RabbitMQ needs to be told when a queue is"
-            " made.",
-            hint="Set task_queue_max_priority = 9; existing queues have to be made anew.",
-            id="hybrid_tasks.W013",
-        )
+    if driver == "amqp":
+        yield from check_rabbitmq(where, app, options)
     if driver == "redis" and app.conf.task_default_priority is None:
         yield checks.Warning(
             f"{where}, which serves Celery's own tasks before ours: without a priority they have 0,"
@@ -89,6 +109,42 @@ def check_transport(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
             hint="Set task_default_priority = 5, which is that of our tasks.",
             id="hybrid_tasks.W014",
         )
+
+
+def check_rabbitmq(
+    where: str, app: Celery, options: dict[str, Any]
+) -> Iterable[checks.CheckMessage]:
+    if not app.conf.task_queue_max_priority and (unordered := without_priorities(app)):
+        yield checks.Warning(
+            f"{where}, whose queues know no priorities ({', '.join(unordered)}): RabbitMQ needs to"
+            " be told when a queue is made.",
+            hint="Set task_queue_max_priority = 9; existing queues have to be made anew.",
+            id="hybrid_tasks.W013",
+        )
+    if not options.get("confirm_publish"):
+        yield checks.Warning(
+            f"{where}, whose RabbitMQ does not confirm what beat and .delay() send: a connection"
+            " that is cut loses it unseen. (What this backend sends is confirmed.)",
+            hint="Set broker_transport_options = {'confirm_publish': True}.",
+            id="hybrid_tasks.W017",
+        )
+
+
+def without_priorities(app: Celery) -> list[str]:
+    """Return the queues that a worker would make on RabbitMQ without priorities.
+
+    Quorum queues have two without being told.
+    """
+    if app.conf.task_default_queue_type == "quorum":
+        return []
+    arguments = {name: queue.queue_arguments or {} for name, queue in app.amqp.queues.items()}
+    return sorted(
+        name
+        for name, queue in app.amqp.queues.items()
+        if not queue.max_priority
+        and "x-max-priority" not in arguments[name]
+        and arguments[name].get("x-queue-type") != "quorum"
+    )
 
 
 def driver_of(app: Celery) -> str:
@@ -118,11 +174,39 @@ def check_queues(where: str, app: Celery, queues: Iterable[str]) -> Iterable[che
     """Yield a warning for queues that a worker does not serve unless it is told to."""
     served = set(app.amqp.queues) if app.conf.task_queues else {app.conf.task_default_queue}
     if unserved := sorted(set(queues) - served):
-        named = ",".join(sorted(set(queues)))
         yield checks.Warning(
             f"{where}, whose workers do not serve {', '.join(map(repr, unserved))} by themselves:"
             " what is sent there would wait for ever.",
-            hint=f"Name them in task_queues (or set task_default_queue, if there is one only);"
-            f" or start the workers with -Q {named} and silence this check.",
+            hint="Name them in task_queues (or set task_default_queue, if there is one only); or"
+            f" start the workers by {worker_command(app, queues)} and silence this check.",
             id="hybrid_tasks.W012",
         )
+
+
+def worker_command(app: Celery, queues: Iterable[str]) -> str:
+    """Return what to type to have a worker that serves these queues and Celery's own."""
+    own = set(app.amqp.queues) if app.conf.task_queues else {app.conf.task_default_queue}
+    named = [*sorted(queues), *sorted(own - set(queues))]
+    return f"celery -A {module_of(app)} worker --queues {quote(','.join(named))}"
+
+
+def module_of(app: Celery) -> str:
+    """Return what `celery -A` needs to find an application; "..." if nobody can tell."""
+    found = [
+        (name, attribute)
+        for name, module in list(sys.modules.items())
+        if isinstance(module, ModuleType) and name.partition(".")[0] != "celery"
+        for attribute, value in list(vars(module).items())
+        if value is app
+    ]
+    if not found:
+        return "..."
+    name, attribute = min(found, key=as_it_is_named)
+    usual = attribute in USUAL_NAMES
+    return name.removesuffix(".celery") if usual else f"{name}:{attribute}"
+
+
+def as_it_is_named(place: tuple[str, str]) -> tuple[bool, bool, int, str]:
+    """Order the modules that have an application: where Celery looks for it comes first."""
+    name, attribute = place
+    return attribute not in USUAL_NAMES, not name.endswith(".celery"), name.count("."), name

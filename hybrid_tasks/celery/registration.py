@@ -7,6 +7,7 @@ from typing import Any
 from celery import shared_task
 from django.tasks.exceptions import InvalidTask
 
+from hybrid_tasks.celery.answering import watch_questions
 from hybrid_tasks.celery.revoked import watch_revoked
 from hybrid_tasks.celery.unknown import watch_unknown
 from hybrid_tasks.celery.worker import run_message
@@ -18,6 +19,7 @@ from hybrid_tasks.tasks import Task, observe
 def register_all() -> None:
     """Register every task that is defined or will be; look after those that are unknown here."""
     observe(register)
+    watch_questions()
     watch_unknown()
     watch_revoked()
 

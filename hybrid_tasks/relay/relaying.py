@@ -15,6 +15,7 @@ from hybrid_tasks.outbox.writer import writer
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.runtime import current
+from hybrid_tasks.traces import RelayTraces
 
 if TYPE_CHECKING:
     from hybrid_tasks.models import OutboxTask
@@ -53,6 +54,14 @@ def relay(batch: int = BATCH) -> Relayed:
 
     Several relays at once never send a row twice within its lease. Raises DatabaseError.
     """
+    relayed = relay_due(batch)
+    takers = [backend for backend in hybrid_backends() if backend.supports_accept]
+    current().part(RelayTraces).leave(backend.settings.result_cache for backend in takers)
+    return relayed
+
+
+def relay_due(batch: int = BATCH) -> Relayed:
+    """See relay(); without a trace, for who does not do so again."""
     relayed = Relayed()
     for backend in hybrid_backends():
         if backend.supports_accept:

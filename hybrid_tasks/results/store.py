@@ -17,6 +17,7 @@ logger = logging.getLogger("hybrid_tasks")
 
 KEY_PREFIX = "hybrid_tasks:result:"
 CLAIM_PREFIX = "hybrid_tasks:claim:"
+PROBE_PREFIX = "hybrid_tasks:probe:"  # what is written to see who reads it
 
 # Names of exceptions, and of their bases, by which the clients of caches say that the other side is
 # away: redis, valkey, pymemcache and pylibmc have no class in common.

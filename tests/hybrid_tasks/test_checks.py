@@ -1,5 +1,7 @@
 """System checks: each setting that would break a promise is found, with a hint."""
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ from django.db import connections
 from pytest_django import Settings
 
 import project.urls  # noqa: F401 - checks import it, and its tasks name queues of the project
-from hybrid_tasks.checks import check_database
+from hybrid_tasks import checks as checks_module
+from hybrid_tasks.checks import check_application, check_database, check_lifespan
+from hybrid_tasks.lifespan import Lifespan
 
 # Django 6.1 asks the databases whether they know JSON.
 pytestmark = pytest.mark.django_db
@@ -136,3 +140,63 @@ def test_an_application_whose_server_would_run_no_tasks(
     settings.ASGI_APPLICATION = path
     messages = checks.run_checks(include_deployment_checks=True)
     assert {one.id for one in messages} & {"hybrid_tasks.W002", "hybrid_tasks.W003"} == expected
+
+
+class Middleware:
+    """An ASGI application around another one."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, *message: Any) -> None:
+        await self.app(*message)
+
+
+async def bare(*_message: Any) -> None:
+    """An ASGI application that is a function."""
+
+
+around = Middleware(Middleware(Lifespan(bare)))
+without = Middleware(bare)
+circle = Middleware(bare)
+circle.app = circle
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("around", []), ("without", ["W003"]), ("bare", ["W003"]), ("circle", ["W003"])],
+)
+def test_an_application_inside_of_others(
+    name: str, expected: list[str], settings: Settings
+) -> None:
+    settings.ASGI_APPLICATION = f"{__name__}.{name}"
+    assert [str(one.id)[-4:] for one in check_application()] == expected
+
+
+def test_an_application_that_cannot_be_imported(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "asgi_that_raises.py").write_text("raise KeyError('SECRET')")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.ASGI_APPLICATION = "asgi_that_raises.application"
+    (message,) = check_lifespan()
+    assert message.id == "hybrid_tasks.W002"
+    assert "KeyError('SECRET')" in message.msg
+
+
+def test_where_django_puts_the_application(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """startproject names it in no setting."""
+    del settings.ASGI_APPLICATION
+    assert list(check_lifespan()) == []  # tests.settings has no tests.asgi beside it
+    package = tmp_path / "newly_started"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "asgi.py").write_text("async def application(*_message): ...")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(
+        checks_module, "settings", SimpleNamespace(SETTINGS_MODULE="newly_started.settings")
+    )
+    (message,) = check_lifespan()
+    assert "'newly_started.asgi.application' is not wrapped in Lifespan" in message.msg

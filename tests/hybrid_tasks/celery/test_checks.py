@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from kombu import Queue
 
-from hybrid_tasks.celery.checks import check_celery_settings
+from hybrid_tasks.celery.checks import check_celery_settings, worker_command
+from tests.hybrid_tasks.outbox import broker
 from tests.processes import Process
 
 QUEUES = {"default"}
@@ -19,7 +21,7 @@ GOOD = {
 }
 RABBITMQ = {
     "broker_url": "amqp://localhost//",
-    "broker_transport_options": {},
+    "broker_transport_options": {"confirm_publish": True},
     "task_queue_max_priority": 9,
 }
 
@@ -60,14 +62,32 @@ def test_a_broker_whose_client_is_not_installed() -> None:
     [
         (["json"], []),
         (["application/json"], []),
-        (["pickle", "application/json"], []),
-        (["pickle"], ["E012"]),
+        (["yaml", "application/json"], []),
+        (["pickle", "application/json"], ["W015"]),
+        (["application/x-python-serialize", "json"], ["W015"]),
+        (["pickle"], ["E012", "W015"]),
         ([], ["E012"]),
     ],
 )
 def test_json_has_two_names(accepted: list[str], expected: list[str]) -> None:
     """C23: E012 was wrong about 'application/json'."""
     assert found(accept_content=accepted) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"task_serializer": "pickle"}, "'pickle', which its own workers refuse: it is what beat"),
+        ({"task_serializer": "yaml", "accept_content": ["json", "yaml"]}, "'yaml': it is what"),
+    ],
+)
+def test_a_serializer_that_is_not_json(settings: dict[str, Any], told: str) -> None:
+    """C23: what our backend sends is JSON; what beat and .delay() send, even of ours, is not."""
+    assert found(**settings) == ["W016"]
+    app = Celery("checked", set_as_current=False)
+    app.conf.update({**GOOD, **settings})
+    (message,) = check_celery_settings("celery", app, QUEUES)
+    assert told in message.msg
 
 
 @pytest.mark.parametrize(
@@ -88,8 +108,17 @@ def test_the_hint_tells_how_to_start_the_workers() -> None:
     app = Celery("checked", set_as_current=False)
     app.conf.update({**GOOD, "task_default_queue": "celery"})
     (message,) = check_celery_settings("celery", app, {"default", "heavy"})
-    assert "-Q default,heavy" in str(message.hint)
+    assert "celery -A ... worker --queues default,heavy,celery" in str(message.hint)
     assert "task_default_queue" in str(message.hint)
+
+
+def test_the_command_names_the_application_as_celery_finds_it() -> None:
+    from project.celery import app
+
+    assert worker_command(app, ["default"]) == "celery -A project worker --queues default,heavy"
+    assert worker_command(app, ["a b"]).endswith(" --queues 'a b,default,heavy'")
+    there = worker_command(broker.there, [])
+    assert there.startswith(f"celery -A {broker.__name__}:there worker")
 
 
 @pytest.mark.parametrize(
@@ -98,11 +127,36 @@ def test_the_hint_tells_how_to_start_the_workers() -> None:
         ({"task_queue_max_priority": None}, ["W013"]),
         ({"task_queue_max_priority": None, "task_default_queue_type": "quorum"}, []),
         ({"task_default_priority": None}, []),
+        ({"task_queue_max_priority": None, "task_queues": [Queue("default")]}, ["W013"]),
+        (
+            {"task_queue_max_priority": None, "task_queues": [Queue("default", max_priority=9)]},
+            [],
+        ),
+        (
+            {
+                "task_queue_max_priority": None,
+                "task_queues": [Queue("default", queue_arguments={"x-max-priority": 9})],
+            },
+            [],
+        ),
+        (
+            {
+                "task_queue_max_priority": None,
+                "task_queues": [Queue("default", queue_arguments={"x-queue-type": "quorum"})],
+            },
+            [],
+        ),
     ],
 )
 def test_priorities_on_rabbitmq(settings: dict[str, Any], expected: list[str]) -> None:
     """C23: nobody declared or checked `x-max-priority`."""
     assert found(**RABBITMQ | settings) == expected
+
+
+@pytest.mark.parametrize("options", [{}, {"confirm_publish": False}])
+def test_rabbitmq_does_not_confirm(options: dict[str, Any]) -> None:
+    """Our own publisher has it always; not so beat, and .delay()."""
+    assert found(**{**RABBITMQ, "broker_transport_options": options}) == ["W017"]
 
 
 def test_priorities_on_redis() -> None:

@@ -19,6 +19,7 @@ CLOCKS = {
     "sqlite": "SELECT (JULIANDAY('now') - 2440587.5) * 86400.0",
     "mysql": "SELECT UNIX_TIMESTAMP(SYSDATE(6))",
 }
+DEAD = OutboxTask.Standing.DEAD
 OFF_SECONDS = 2.0  # by which clocks may differ: what is due is then a bit early or late
 LATE_SECONDS = 60.0  # for which no due row should have to wait
 
@@ -82,8 +83,12 @@ def look_at_outbox() -> Iterator[Line]:
     """Yield how much waits in the outbox, and whether it waits for too long."""
     rows: Any = table.rows().with_standing()  # whose annotation mypy does not see
     found: dict[str, int] = dict(rows.order_by().values_list("_standing").annotate(Count("pk")))
-    counts = {label: found[value] for value, label in OutboxTask.Standing.choices if value in found}
-    told = ", ".join(f"{number} {label.lower()}" for label, number in counts.items()) or "empty"
+    told = ", ".join(
+        counted(found[one], one.label.lower(), f"{one.label.lower()}{'s' * (one == DEAD)}")
+        for one in OutboxTask.Standing
+        if one in found
+    )
+    told = told or "empty"
     waited = seconds_due()
     if waited > LATE_SECONDS:
         yield bad(
@@ -91,7 +96,7 @@ def look_at_outbox() -> Iterator[Line]:
             f"{told}; the oldest that is due has waited for {ago(waited)}",
             "See what is said of the relay, the broker and the web processes.",
         )
-    elif dead := found.get(OutboxTask.Standing.DEAD):
+    elif dead := found.get(DEAD):
         yield doubtful(
             "outbox",
             told,

@@ -110,7 +110,8 @@ class Terminal:
         if name == "uvicorn":
             line += f" --port {self.port}"
         env = {**self.env, "PWD": str(self.folder), "PYTHONUNBUFFERED": "1"}
-        process = Process(["bash", "-c", f"unset {' '.join(OF_TESTS)}; cd {self.folder} && exec {line}"], env, log)
+        theirs = f"unset {' '.join(OF_TESTS)}; cd {self.folder} && exec {line}"
+        process = Process(["bash", "-c", theirs], env, log)
         self._stack.enter_context(process)
         self._running.append((line, process))
         if name == "uvicorn":

@@ -38,7 +38,7 @@ class Terminal:
         self.port = free_port()
         self._wheel = wheel
         self._more = more
-        self._replaced = {**replaced, "localhost:8000": f"127.0.0.1:{self.port}"}
+        self.replaced = {**replaced, "localhost:8000": f"127.0.0.1:{self.port}"}
         self._ids: dict[str, str] = {}
         self._running: list[tuple[str, Process]] = []
         self._stack = ExitStack()
@@ -54,8 +54,17 @@ class Terminal:
         theirs = {name: value for name, value in os.environ.items() if name not in OF_TESTS}
         return {**theirs, "PATH": f"{self.folder}/.venv/bin:{os.environ['PATH']}"}
 
-    def type(self, block: Block) -> None:
-        """Do with a block what its comment says."""
+    def type(self, *blocks: Block) -> None:
+        """Do with each block what its comment says."""
+        for block in blocks:
+            self._type(block)
+
+    def running(self, name: str) -> Process:
+        """Return the process that was started by a program of that name."""
+        (found,) = [process for line, process in self._running if line.startswith(name)]
+        return found
+
+    def _type(self, block: Block) -> None:
         if block.kind == "run":
             for command in commands(block.text):
                 self._run(command)
@@ -65,7 +74,7 @@ class Terminal:
         path.write_text(text if block.kind == "write" else f"{path.read_text()}\n{text}")
 
     def _ours(self, text: str) -> str:
-        for page, ours in self._replaced.items():
+        for page, ours in self.replaced.items():
             text = text.replace(page, ours)
         return text
 

@@ -9,7 +9,12 @@ from tests.package.conftest import Environment, Shop
 
 ABSENT = ("celery", "kombu", "redis", "hiredis")
 # What only they need who have configured it.
-OF_EXTRAS = ("hybrid_tasks.celery", "hybrid_tasks.backends.celery", "hybrid_tasks.relay.task")
+OF_EXTRAS = (
+    "hybrid_tasks.celery",
+    "hybrid_tasks.backends.celery",
+    "hybrid_tasks.doctor.broker",
+    "hybrid_tasks.relay.task",
+)
 ALL_WELL = [["SUCCESSFUL", 2], ["SUCCESSFUL", 4], ["SUCCESSFUL", 0]]
 
 IMPORT_ALL = f"""
@@ -49,10 +54,12 @@ def test_all_that_is_no_extra_can_be_imported(shop: Shop) -> None:
     assert {"hybrid_tasks.testing", "hybrid_tasks.admin.outbox"} <= set(imported)
 
 
-def test_the_checks_say_only_that_the_cache_is_of_one_process(shop: Shop) -> None:
+def test_the_checks_say_only_what_this_project_lacks(shop: Shop) -> None:
+    """A cache that processes share, and Lifespan."""
     told = shop.manage("check")
     assert "hybrid_tasks.W001" in told
-    assert "identified 1 issue " in told
+    assert "hybrid_tasks.W003" in told
+    assert "identified 2 issues " in told
 
 
 def test_the_table_is_made(migrated: Shop) -> None:
@@ -69,6 +76,12 @@ def test_a_durable_task_survives_kill_9(migrated: Shop, tmp_path: Path) -> None:
     notes = str(tmp_path / "notes")
     run(migrated, "killed", notes, fails=True)
     assert json.loads(run(migrated, "after_it", notes)) == ["begun", "begun"]
+
+
+def test_the_doctor_runs(migrated: Shop) -> None:
+    told = migrated.manage("doctor")
+    assert "task by 'default' (loop)  ok" in told
+    assert " 0 bad" in told
 
 
 def test_the_relay_command_runs(migrated: Shop) -> None:

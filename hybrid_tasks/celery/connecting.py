@@ -43,11 +43,17 @@ def connected(app: Celery) -> Connection:
 
 def unconnected(app: Celery) -> Connection:
     given = app.conf.broker_transport_options or {}
-    driver = app.connection_for_write().transport.driver_type
+    driver = driver_of(app)
     return app.connection_for_write(
         transport_options={**DEFAULTS.get(driver, {}), **given, **NEEDED.get(driver, {})},
         connect_timeout=min(app.conf.broker_connection_timeout or CONNECT_SECONDS, CONNECT_SECONDS),
     )
+
+
+def driver_of(app: Celery) -> str:
+    """Return the kind of the broker to which `app` sends: "redis", "amqp" or another."""
+    driver: str = app.connection_for_write().transport.driver_type
+    return driver
 
 
 def limit_waiting(connection: Connection) -> None:

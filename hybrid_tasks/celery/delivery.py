@@ -48,7 +48,7 @@ class Delivery(ABC):
         self._backend = backend
         self._store = backend.store
         self._worker_id = request.hostname or f"celery@{socket.gethostname()}-{os.getpid()}"
-        self._came_again = bool((request.delivery_info or {}).get("redelivered"))
+        self._came_again = came_again(request)
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +109,18 @@ class Delivery(ABC):
         path = latest.task.module_path
         logger.info("Task id=%s path=%s %s: not run again", self.id, path, what)
         raise Ignore
+
+
+def came_again(request: Any) -> bool:
+    """Return whether a message was delivered before, and not acknowledged.
+
+    One that met the delivery limit of a quorum queue comes from the queue for its dead letters, as
+    if it were new there.
+    """
+    deaths: Any = request.get("x-death") or ()
+    return bool((request.delivery_info or {}).get("redelivered")) or any(
+        death.get("reason") == "delivery_limit" for death in deaths
+    )
 
 
 def tellable(error: BaseException | None) -> Exception:

@@ -14,7 +14,7 @@ from celery.worker.request import ExceptionWithTraceback, Request, safe_repr, sa
 
 from hybrid_tasks.celery.attempts import WorkerAttempt, latest_of
 from hybrid_tasks.celery.message import carried_state
-from hybrid_tasks.celery.sending import NEAR_SECONDS, Route
+from hybrid_tasks.celery.sending import Route
 from hybrid_tasks.exceptions import OutboxUnavailable, TaskInterrupted
 from hybrid_tasks.execution.attempt import timed_out
 from hybrid_tasks.finding import hybrid_backend
@@ -132,7 +132,7 @@ class LostTask:
             type(self._backend),
             self._backend.settings.lease,
         )
-        unsent = route.hand_on([result], SEND_SECONDS, NEAR_SECONDS)
+        unsent = route.hand_on([result], SEND_SECONDS)
         return Fate.UNKNOWN if unsent else Fate.GOES_ON
 
     def _settle_durable(self) -> Fate:

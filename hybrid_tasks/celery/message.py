@@ -38,6 +38,7 @@ def carrying(result: TaskResult) -> dict[str, Any]:
 def publish(app: Celery, result: TaskResult, producer: Producer) -> None:
     """Send a task to the workers of `app`. Raises what the transport raises."""
     task = extended(result.task)
+    message = carrying(result)
     limits = {}
     if task.timeout is not None:
         # A coroutine is timed by its loop; only one that blocks it has to be interrupted.
@@ -46,15 +47,18 @@ def publish(app: Celery, result: TaskResult, producer: Producer) -> None:
             "soft_time_limit": task.timeout + grace,
             "time_limit": task.timeout + HARD_LIMIT_GRACE,
         }
+    if task.run_after is not None:
+        # As Celery would write it; told of it, Celery sends to quorum queues by exchanges that no
+        # worker need have made, and does not take what is due within a second.
+        message["headers"]["eta"] = task.run_after.isoformat()
     app.tasks[task.module_path].apply_async(
         task_id=result.id,
         queue=task.queue_name,
         priority=broker_priority(task.priority, producer.connection),
-        eta=task.run_after,
         producer=producer,
         retry=False,
         mandatory=True,  # AMQP would drop what is for a queue that was deleted, and confirm that
-        **carrying(result),
+        **message,
         **limits,
     )
 

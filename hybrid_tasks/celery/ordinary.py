@@ -9,7 +9,7 @@ from django.tasks import TaskResultStatus
 from hybrid_tasks.celery.attempts import latest_of, load
 from hybrid_tasks.celery.delivery import Delivery
 from hybrid_tasks.celery.liveness import still_runs
-from hybrid_tasks.celery.sending import NEAR_SECONDS, Route
+from hybrid_tasks.celery.sending import Route
 from hybrid_tasks.exceptions import TaskInterrupted
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
@@ -88,5 +88,5 @@ class OrdinaryDelivery(Delivery):
         lease = self._backend.settings.lease
         route = Route(self._celery_task.app, self._store, type(self._backend), lease)
         again = states.delayed(attempt.result, attempt.delay)
-        if route.hand_on([again], RETRY_SECONDS, NEAR_SECONDS):
+        if route.hand_on([again], RETRY_SECONDS):
             raise Reject("Nobody takes the next attempt.", requeue=True)

@@ -1,5 +1,6 @@
 """The way from a backend, or a worker, to the workers: by the broker, or else by the outbox."""
 
+import math
 from collections.abc import Collection
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from functools import partial
 
 from celery import Celery
 
+from hybrid_tasks.celery.connecting import driver_of
 from hybrid_tasks.celery.message import publish
 from hybrid_tasks.celery.outgoing import Message
 from hybrid_tasks.celery.publisher import Publisher, publisher_of
@@ -24,9 +26,13 @@ from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.runtime import current
 from hybrid_tasks.tasks import extended
 
-# Up to so many seconds ahead the broker has a next attempt, as long as the default backoff waits at
-# most; beyond, the outbox. Redis delivers again what waits for longer than its visibility timeout.
+# Up to so many seconds ahead a worker holds the message of a next attempt, as long as the default
+# backoff waits at most; beyond, the outbox has it. Redis delivers again what waits for longer than
+# its visibility timeout.
 NEAR_SECONDS = 300.0
+# On RabbitMQ what a worker holds keeps it from what could run: always from quorum queues, and since
+# 4.0 from all, as their prefetch count is fixed.
+AMQP_NEAR_SECONDS = 5.0
 ROWS_SECONDS = 2.0  # that the outbox may take for what the broker did not
 
 # Why a task is not with the broker in time.
@@ -106,18 +112,21 @@ class Route:
         return unsent
 
     def hand_on(
-        self, results: Collection[TaskResult], seconds: float, near: float
+        self, results: Collection[TaskResult], seconds: float, near: float = math.inf
     ) -> list[TaskResult]:
-        """Send tasks that are due within `near` seconds; leave the others to the relay.
+        """Send tasks that are due within `near` seconds, or less as the broker needs it.
+
+        The others are left to the relay.
 
         Returns those that are in neither place: their messages are refused, or neither the broker
         nor the database has taken them.
         """
+        most = AMQP_NEAR_SECONDS if driver_of(self.app) == "amqp" else NEAR_SECONDS
         later: list[TaskResult] = []
         soon: list[TaskResult] = []
         refused: list[TaskResult] = []
         for result in results:
-            waits = states.delay_of(result) > near and not has_row(result)
+            waits = states.delay_of(result) > min(near, most) and not has_row(result)
             (later if waits else soon).append(result)
         unsent = self.send(soon, max(seconds - ROWS_SECONDS, ROWS_SECONDS))
         for result in soon:

@@ -7,6 +7,7 @@ clock that is handed in.
 
 import asyncio
 import atexit
+import logging
 import os
 import socket
 import threading
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
+
+logger = logging.getLogger("hybrid_tasks")
 
 FORK_SECONDS = 2.0  # that a fork waits for what hangs in the background
 
@@ -152,7 +155,8 @@ class Runtime:
     def at_exit(self, function: Callable[[], Any]) -> None:
         """Call `function` when this process ends, while thread pools still take work.
 
-        What came last is called first. A forked child, which has nothing of this to do, does not.
+        What came last is called first, whatever others raise. A forked child, which has nothing of
+        this to do, does not.
         """
         with self._lock:
             if not self._at_exit:
@@ -164,7 +168,10 @@ class Runtime:
     def _end(self) -> None:
         if os.getpid() == self._pid:
             for function in reversed(self._at_exit):
-                function()
+                try:
+                    function()
+                except Exception:
+                    logger.exception("%r could not end in order", function)
 
 
 def holders_of(pid: int) -> str:

@@ -120,7 +120,8 @@ class Line:
             print(f"{self.heading}  {text}", flush=True)
 
     def end(self, text: str) -> None:
-        print(f"\r{self.heading}  {text}" if sys.stdout.isatty() else f"{self.heading}  {text}")
+        start = "\r" if sys.stdout.isatty() else ""
+        print(f"{start}{self.heading}  {text}", flush=True)
 
 
 def print_table(outcomes: list[Outcome]) -> None:

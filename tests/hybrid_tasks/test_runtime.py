@@ -139,3 +139,15 @@ def test_what_came_last_ends_first() -> None:
     runtime.at_exit(lambda: ended.append("last"))
     runtime._end()
     assert ended == ["last", "first"]
+
+
+def test_what_cannot_end_keeps_nothing_from_ending(caplog: pytest.LogCaptureFixture) -> None:
+    """Python 3.12.1 starts no thread at its exit, and what had not been stored was lost."""
+    runtime, ended = Runtime(), list[str]()
+    runtime.at_exit(lambda: ended.append("first"))
+    runtime.at_exit(lambda: 1 / 0)
+    runtime._end()
+    runtime._at_exit.clear()  # so that the end of the tests does not try it, too
+    assert ended == ["first"]
+    assert "could not end in order" in caplog.text
+    assert "ZeroDivisionError" in caplog.text

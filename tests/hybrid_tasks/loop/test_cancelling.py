@@ -10,12 +10,14 @@ from pytest_django import Settings
 
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.exceptions import TaskCancelled
+from hybrid_tasks.loop import worker
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.loop import misbehaving
 from tests.hybrid_tasks.loop.misbehaving import doors, runs
 from tests.hybrid_tasks.outbox.on_loop import backend, use
+from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("only_loop")
 
@@ -38,8 +40,11 @@ def ends() -> Any:
     task_finished.disconnect(note)
 
 
-async def test_what_a_thread_has_just_enqueued_can_be_cancelled() -> None:
+async def test_what_a_thread_has_just_enqueued_can_be_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """C9: it lies in the worker's inbox for the head start of its request."""
+    monkeypatch.setattr(worker, "HEAD_START", PATIENCE)
 
     def enqueue_and_cancel() -> tuple[Any, bool]:
         result = misbehaving.wait.enqueue("closed")
@@ -53,8 +58,11 @@ async def test_what_a_thread_has_just_enqueued_can_be_cancelled() -> None:
     assert result.attempts == 0
 
 
-async def test_what_a_thread_has_just_enqueued_can_be_cancelled_from_the_loop() -> None:
+async def test_what_a_thread_has_just_enqueued_can_be_cancelled_from_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """C9: from the loop, too, with a coroutine or without."""
+    monkeypatch.setattr(worker, "HEAD_START", PATIENCE)  # a busy machine hangs between the two
     async with serve():
         for cancel in (backend().acancel, lambda one: asyncio.to_thread(backend().cancel, one)):
             result: Any = await asyncio.to_thread(misbehaving.wait.enqueue, "closed")

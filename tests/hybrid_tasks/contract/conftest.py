@@ -27,6 +27,7 @@ from tests.conftest import BIN
 from tests.hybrid_tasks.contract import sender
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.databases import add_server, add_sqlite, routed_to
+from tests.mariadb import MariaDB
 from tests.processes import PATIENCE, Process
 
 AHEAD = timedelta(seconds=6)  # enough to cancel what is due then, though a machine hang meanwhile
@@ -176,19 +177,31 @@ def outbox_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def outbox_alias(
-    outbox_kind: str,
-    request: pytest.FixtureRequest,
+def sqlite_outbox(
     django_db_setup: None,
     django_db_blocker: DjangoDbBlocker,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> str:
-    """The outbox of this process and of the worker, in a database of its own."""
-    alias = f"outbox_contract_{outbox_kind}"
     with django_db_blocker.unblock():
-        if outbox_kind == "sqlite":
-            return add_sqlite(alias, tmp_path_factory.mktemp("outbox") / "db.sqlite3")
-        return add_server(alias, request.getfixturevalue(outbox_kind))
+        return add_sqlite("outbox_contract", tmp_path_factory.mktemp("outbox") / "db.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def mariadb_outbox(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, mariadb: MariaDB
+) -> str:
+    with django_db_blocker.unblock():
+        return add_server("outbox_contract_mariadb", mariadb)
+
+
+@pytest.fixture(scope="session")
+def outbox_alias(request: pytest.FixtureRequest, outbox_kind: str) -> str:
+    """The outbox of this process and of the worker, in a database of its own.
+
+    Each is made once: threads that have used one keep their connections to it.
+    """
+    alias: str = request.getfixturevalue(f"{outbox_kind}_outbox")
+    return alias
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def bystanders() -> set[str]:
 
 
 def contents(ids: set[str]) -> list[dict[str, Any]]:
-    return list(table.rows(ids).order_by("pk").values())
+    return [dict(row) for row in table.rows(ids).order_by("pk").values()]
 
 
 @pytest.mark.parametrize("state", State)

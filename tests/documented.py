@@ -6,6 +6,7 @@ from typing import Any
 BROKERS = Path(__file__).parent.parent / "docs" / "brokers.md"
 TITLES = {
     "valkey": "Valkey and Redis",
+    "sentinel": "Valkey or Redis behind Sentinel",
     "rabbitmq": "RabbitMQ, classic queues",
     "quorum": "RabbitMQ, quorum queues",
 }

@@ -187,6 +187,8 @@ class Wire:
             with suppress(OSError):
                 # An end with data that was not read, or this, is closed by a reset.
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RD)  # who waits for data would keep it open
                 end.close()
 
     def hold(self) -> None:

@@ -17,7 +17,7 @@ yaml.conf.task_serializer = "yaml"
 
 
 def documented(kind: str) -> Celery:
-    """Return an application for RabbitMQ; the tests name its broker."""
+    """Return an application as docs/brokers.md sets it up; the tests name its broker."""
     app = Celery(kind, set_as_current=False)
     app.config_from_object(broker_settings(TITLES[kind]), namespace="CELERY")
     return app
@@ -25,5 +25,6 @@ def documented(kind: str) -> Celery:
 
 rabbitmq = documented("rabbitmq")
 quorum = documented("quorum")
+sentinel = documented("sentinel")
 
 ALL = [strict, fleeting, yaml]

@@ -60,17 +60,25 @@ def breakable_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pos
 
 
 @pytest.fixture
-def on_sqlite(tmp_path: Path, sqlite_template: Path) -> Iterator[FaultSystem]:
-    """A system whose outbox is in SQLite."""
-    with ExitStack() as processes:
-        yield FaultSystem(tmp_path, processes, SQLite(sqlite_template, tmp_path))
+def rabbitmq() -> str:
+    """The kind of queues in RabbitMQ; "" for Valkey, the broker where a test says nothing else."""
+    return ""
 
 
 @pytest.fixture
-def on_postgres(tmp_path: Path, breakable_postgres: Postgres) -> Iterator[FaultSystem]:
+def on_sqlite(tmp_path: Path, sqlite_template: Path, rabbitmq: str) -> Iterator[FaultSystem]:
+    """A system whose outbox is in SQLite."""
+    with ExitStack() as processes:
+        yield FaultSystem(tmp_path, processes, SQLite(sqlite_template, tmp_path), rabbitmq)
+
+
+@pytest.fixture
+def on_postgres(
+    tmp_path: Path, breakable_postgres: Postgres, rabbitmq: str
+) -> Iterator[FaultSystem]:
     """A system whose outbox is in PostgreSQL."""
     with ExitStack() as processes:
-        yield FaultSystem(tmp_path, processes, PostgreSQL(breakable_postgres))
+        yield FaultSystem(tmp_path, processes, PostgreSQL(breakable_postgres), rabbitmq)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ class Counts:
     """
 
     scenario: str
+    broker: str
     database: str
     accepted: int
     effects: int
@@ -60,6 +61,7 @@ def verify(tasks: Mapping[str, History], rows: Sequence[Row]) -> None:
 
 def count(
     scenario: str,
+    broker: str,
     database: str,
     tasks: Mapping[str, History],
     rows: Sequence[Row],
@@ -74,6 +76,7 @@ def count(
     accepted = {task_id: history for task_id, history in tasks.items() if history.accepted}
     return Counts(
         scenario=scenario,
+        broker=broker,
         database=database,
         accepted=len(accepted),
         effects=sum(history.effects > 0 for history in accepted.values()),
@@ -93,12 +96,13 @@ def table(counts: Sequence[Counts]) -> list[str]:
     """Return the lines of a table of all scenarios."""
     width = max(len(one.scenario) for one in counts)
     head = ("accepted", "effects", "lost", "repeated", "dead", "refused")
-    lines = [f"{'fault':{width}}  {'database':10}  {'  '.join(head)}  done in   aim  request"]
+    names = f"{'fault':{width}}  {'broker':8}  {'database':10}"
+    lines = [f"{names}  {'  '.join(head)}  done in   aim  request"]
     for one in counts:
         numbers = (one.accepted, one.effects, one.lost, one.repeated, one.dead, one.refused)
         cells = [f"{value:>{len(title)}}" for value, title in zip(numbers, head, strict=False)]
         lines.append(
-            f"{one.scenario:{width}}  {one.database:10}  {'  '.join(cells)}"
+            f"{one.scenario:{width}}  {one.broker:8}  {one.database:10}  {'  '.join(cells)}"
             f"  {one.seconds:5.1f} s  {one.aim:2.0f} s"
             + (f"   {one.request:.1f} s" if one.request else "")
         )

@@ -1,13 +1,20 @@
 """Settings of the project whose processes, broker and database the fault suite breaks."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import time_machine
 
+from tests.documented import TITLES, broker_settings
 from tests.loop.settings import *  # noqa: F403
-from tests.loop.settings import INSTALLED_APPS, TASKS, env
+from tests.loop.settings import BROKER_URL, INSTALLED_APPS, TASKS, env
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.faults"]
+
+if kind := os.environ.get("RABBITMQ"):
+    globals().update(broker_settings(TITLES[kind]))
+CELERY_BROKER_URL = BROKER_URL  # which has to be that: a worker prefers the variable
+
 ROOT_URLCONF = "tests.faults.urls"
 
 for backend in TASKS.values():

@@ -1,7 +1,6 @@
 """The system whose parts the fault suite breaks, and the load that is on it meanwhile."""
 
 import json
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -15,11 +14,13 @@ import httpx
 import psutil
 import redis
 
+from tests.faults.brokers import Broker, Rabbit, Valkey
 from tests.faults.counting import Counts, count, verify
 from tests.faults.databases import Database, Row
 from tests.faults.journal import History, Line, circumstances, histories
 from tests.loop.system import DJANGO, System, Web
 from tests.processes import PATIENCE, Process, wait_until
+from tests.rabbitmq import running_rabbitmq
 
 LEASE = 5.0  # seconds, as the settings have it unless a scenario needs another
 RESCUE_SECONDS = LEASE + 10  # within which all is done that a dead process has left
@@ -44,13 +45,34 @@ def accept(web: Web, n: int, **query: Any) -> Answer:
 
 
 class FaultSystem(System):
-    """Adds relays, a database that can be looked into, and the counting."""
+    """Adds relays, a database that can be looked into, a broker to break, and the counting.
+
+    Arguments beside those of System:
+        database: that of all its processes.
+        rabbitmq: the kind of queues, where RabbitMQ is to be the broker and Valkey the cache only.
+
+    Attributes:
+        queues: the broker.
+    """
 
     settings = "tests.faults.settings"
 
-    def __init__(self, directory: Path, processes: ExitStack, database: Database) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        processes: ExitStack,
+        database: Database,
+        rabbitmq: str = "",
+    ) -> None:
         super().__init__(directory, processes, database.url)
         self.database = database
+        self.env |= {"CACHE_URL": f"{self.env['BROKER_URL']}/1"}
+        self.queues: Broker = Valkey(self)
+        if rabbitmq:
+            own = directory / "rabbitmq"
+            own.mkdir()
+            self.queues = Rabbit(rabbitmq, processes.enter_context(running_rabbitmq(own)))
+        self.env |= self.queues.env()
         self.slowest_request: float | None = None  # seconds, where a test measures that
         self._supervised: Process | None = None
         # The options are those of relays and workers, which must know the overflow.
@@ -109,19 +131,8 @@ class FaultSystem(System):
     def note_kill(self, pid: int) -> None:
         self.ledger.note("kill", str(pid), circumstances("-"))
 
-    def hang_broker(self) -> None:
-        self.broker.popen.send_signal(signal.SIGSTOP)
-
-    def wake_broker(self) -> None:
-        self.broker.popen.send_signal(signal.SIGCONT)
-
-    def empty_broker(self) -> None:
-        """Remove what a broker that was killed has kept."""
-        for path in (self.directory / "appendonlydir").iterdir():
-            path.unlink()
-
     def clear_cache(self) -> None:
-        with redis.Redis.from_url(f"{self.env['BROKER_URL']}/1") as client:
+        with redis.Redis.from_url(self.env["CACHE_URL"]) as client:
             client.flushdb()
 
     # --- What has happened -----------------------------------------------------------------------
@@ -148,6 +159,7 @@ class FaultSystem(System):
     def counts(self, scenario: str, seconds: float, aim: float) -> Counts:
         return count(
             scenario,
+            self.queues.name,
             self.database.name,
             self.histories(),
             self.rows(),

@@ -10,6 +10,7 @@ from pytest_django import DjangoDbBlocker, Settings
 from tests.hybrid_tasks.databases import add_sqlite, routed_to
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
 from tests.hybrid_tasks.outbox.on_loop import use
+from tests.rabbitmq import RabbitMQ, running_rabbitmq
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,6 +23,13 @@ def _no_sockets() -> Iterator[None]:
     yield
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
         gc.collect()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A node that tests leave running, and its queues empty."""
+    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as node:
+        yield node
 
 
 @pytest.fixture(scope="session")

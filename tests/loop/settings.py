@@ -24,7 +24,7 @@ BROKER_SECONDS = env.float("BROKER_SECONDS", 1)  # that it may take to answer
 CACHES = {
     "default": {
         "BACKEND": "hybrid_tasks.caches.RedisCache",
-        "LOCATION": f"{BROKER_URL}/1",
+        "LOCATION": env.str("CACHE_URL", f"{BROKER_URL}/1"),
         "OPTIONS": {"socket_timeout": BROKER_SECONDS},
     }
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 from django.db import DatabaseError, connections
 from django.tasks import task_backends
 from pytest_django import DjangoDbBlocker, Settings
@@ -22,13 +23,14 @@ from hybrid_tasks.django_types import DjangoTask
 from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.relay import relay
 from hybrid_tasks.results.task_result import TaskResult
-from project.settings import CACHES, CELERY_BROKER_TRANSPORT_OPTIONS, next_redis_database
+from project.settings import CACHES, next_redis_database
 from tests.conftest import BIN
 from tests.hybrid_tasks.contract import sender
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.databases import add_server, add_sqlite, routed_to
 from tests.mariadb import MariaDB
 from tests.processes import PATIENCE, Process
+from tests.rabbitmq import RabbitMQ
 
 AHEAD = timedelta(seconds=6)  # enough to cancel what is due then, though a machine hang meanwhile
 TASKS = (
@@ -37,6 +39,22 @@ TASKS = (
     "tests.hybrid_tasks.contract.unfriendly.tasks",
 )
 ALIASES = {"eventloop": "default", "celery": "celery"}
+
+QUEUES = ["default", "default.again", "deadly", "limited"]
+WORKERS: list[Any] = [
+    "valkey",
+    pytest.param("rabbitmq", marks=pytest.mark.every_broker),
+    pytest.param("quorum", marks=pytest.mark.every_broker),
+]
+# For a few tests that run behind each of them in `make test`, too.
+everywhere = pytest.mark.parametrize(
+    "broker_name",
+    [pytest.param("", id="eventloop"), "valkey", "rabbitmq", "quorum"],
+    indirect=True,
+    scope="session",
+)
+# For what only Celery does, behind each of the brokers.
+behind_brokers = pytest.mark.parametrize("broker_name", WORKERS, indirect=True, scope="session")
 
 
 @dataclass(frozen=True)
@@ -63,7 +81,7 @@ class Contract:
     """A backend whose promises are tested.
 
     Attributes:
-        name: "eventloop" or "celery".
+        name: "eventloop" or "celery", behind whichever broker.
         alias: of the backend in TASKS.
         ledger: what its tasks noted.
         caplog: of the test.
@@ -104,13 +122,36 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
     return Ledger(path)
 
 
+@pytest.fixture(scope="session", params=["", *WORKERS], ids=lambda name: name or "eventloop")
+def broker_name(request: pytest.FixtureRequest) -> str:
+    """The broker in front of the workers; none for the event loop, which comes first."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="session")
-def worker_env(broker_url: str, ledger: Ledger, outbox_alias: str) -> dict[str, str]:
+def app(request: pytest.FixtureRequest, broker_name: str, broker_url: str) -> Celery:
+    """The application by which this process sends."""
+    app: Celery = getattr(sender, broker_name or "valkey")
+    if app is sender.valkey:
+        app.conf.broker_url = broker_url
+    else:
+        node: RabbitMQ = request.getfixturevalue("rabbitmq")
+        node.delete_queues(*QUEUES)  # which are of the other kind
+        app.conf.broker_url = node.url
+    return app
+
+
+@pytest.fixture(scope="session")
+def worker_env(
+    app: Celery, broker_name: str, broker_url: str, ledger: Ledger, outbox_alias: str
+) -> dict[str, str]:
     """The environment of a worker that knows our broker, ledger and outbox."""
     return {
-        "DJANGO_SETTINGS_MODULE": "tests.hybrid_tasks.patient_settings",
+        "DJANGO_SETTINGS_MODULE": "tests.hybrid_tasks.broker_settings",
+        "BROKER_NAME": broker_name,
+        "BROKER_URL": app.conf.broker_url,
         "DATABASE_URL": url_of(outbox_alias),
-        "REDIS_URL": broker_url,
         "CACHE_URL": next_redis_database(broker_url),
         "LOG_LEVEL": "INFO",
         "LEDGER": str(ledger.path),
@@ -145,10 +186,9 @@ def worker(
         yield process
 
 
-@pytest.fixture(params=ALIASES)
-def backend_name(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
+@pytest.fixture
+def backend_name(broker_name: str) -> str:
+    return "celery" if broker_name else "eventloop"
 
 
 @pytest.fixture
@@ -221,7 +261,12 @@ def near(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shared_settings(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, broker_url: str, ledger: Ledger
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    app: Celery,
+    broker_name: str,
+    broker_url: str,
+    ledger: Ledger,
 ) -> None:
     """Let this process use the broker, the cache and the ledger that the worker uses."""
     settings.CACHES = {
@@ -239,14 +284,8 @@ def shared_settings(
         "celery": {
             "BACKEND": "hybrid_tasks.backends.celery.CeleryBackend",
             "QUEUES": ["default", "deadly", "limited"],
-            "OPTIONS": {"app": f"{sender.__name__}.app"},
+            "OPTIONS": {"app": f"{sender.__name__}.{app.main}"},
         },
-    }
-    sender.app.conf.broker_url = broker_url
-    # A machine that hangs for some seconds is no broker that is away: no relay runs here for that.
-    sender.app.conf.broker_transport_options = {
-        **CELERY_BROKER_TRANSPORT_OPTIONS,
-        "socket_timeout": PATIENCE,
     }
     monkeypatch.setattr(celery_backend, "PUBLISH_SECONDS", PATIENCE)
     monkeypatch.setenv("LEDGER", str(ledger.path))

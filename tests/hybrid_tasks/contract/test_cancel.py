@@ -76,6 +76,7 @@ async def test_what_has_attempts_left_is_not_tried_again(contract: Contract) -> 
     assert result.attempts == 1
 
 
+@pytest.mark.usefixtures("relaying")
 async def test_what_waits_for_its_next_attempt_is_not_tried_again(contract: Contract) -> None:
     task = contract.of(tasks.fail_slowly)
     result, later = await task.aenqueue(), await task.aenqueue()

@@ -1,6 +1,7 @@
 """Messages that a broker delivers more than once, and those that others send by name."""
 
 import pytest
+from celery import Celery
 from django.tasks import TaskResultStatus
 from django.tasks.exceptions import TaskResultDoesNotExist
 
@@ -9,19 +10,14 @@ from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import Task
 from tests.hybrid_tasks import tasks
-from tests.hybrid_tasks.contract.conftest import Contract
-from tests.hybrid_tasks.contract.sender import app
+from tests.hybrid_tasks.contract.conftest import Contract, behind_brokers
 from tests.hybrid_tasks.contract.waiting import refreshed_until, until
 
-
-@pytest.fixture
-def backend_name() -> str:
-    """Only Celery has messages."""
-    return "celery"
+pytestmark = behind_brokers  # only they have messages
 
 
 @pytest.mark.parametrize("task", [tasks.begin, tasks.succeed_at], ids=["once", "with attempts"])
-async def test_what_has_ended_is_not_run_again(contract: Contract, task: Task) -> None:
+async def test_what_has_ended_is_not_run_again(contract: Contract, app: Celery, task: Task) -> None:
     ready = await contract.of(task).aenqueue(*([1] if task is tasks.succeed_at else []))
     ended = await contract.of(task).aget_result(ready.id)
     await refreshed_until(ended, lambda it: it.is_finished, "the task ends")
@@ -34,7 +30,7 @@ async def test_what_has_ended_is_not_run_again(contract: Contract, task: Task) -
     assert contract.ledger.events(ready.id).count("started") == 1
 
 
-async def test_what_is_sent_by_name_runs(contract: Contract) -> None:
+async def test_what_is_sent_by_name_runs(contract: Contract, app: Celery) -> None:
     """As beat sends it: without our header."""
     sent = app.send_task("tests.hybrid_tasks.tasks.scheduled", ["ribs"], {"sauce": "none"})
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from celery import Celery
 from django.db import transaction
 from django.tasks import TaskResultStatus
 from django.utils import timezone
@@ -18,8 +19,7 @@ from hybrid_tasks.outbox import table
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
-from tests.hybrid_tasks.contract.conftest import AHEAD, Contract
-from tests.hybrid_tasks.contract.sender import app
+from tests.hybrid_tasks.contract.conftest import AHEAD, Contract, behind_brokers
 from tests.hybrid_tasks.contract.waiting import finished, refreshed_until
 from tests.processes import PATIENCE
 
@@ -148,14 +148,13 @@ async def test_a_commit_sends_and_a_rollback_does_not(contract: Contract) -> Non
     await until_rows({})
 
 
+@behind_brokers
 class TestMessages:
     """What a broker, and those who send by name, do."""
 
-    @pytest.fixture
-    def backend_name(self) -> str:
-        return "celery"
-
-    async def test_a_message_that_comes_twice_runs_once(self, contract: Contract) -> None:
+    async def test_a_message_that_comes_twice_runs_once(
+        self, contract: Contract, app: Celery
+    ) -> None:
         """Also at the same time: whoever has the row runs it."""
         gated = await enqueue(contract, tasks.hang, max_attempts=2)
         await contract.ledger.until(gated.id, "ran")
@@ -168,7 +167,9 @@ class TestMessages:
         await finished(gated)
         assert contract.ledger.events(gated.id).count("ran") == 1
 
-    async def test_a_message_after_the_end_is_not_run(self, contract: Contract) -> None:
+    async def test_a_message_after_the_end_is_not_run(
+        self, contract: Contract, app: Celery
+    ) -> None:
         ready = await enqueue(contract, tasks.begin, max_attempts=2)
         encoded = states.encode(ready)
         await finished(ready)
@@ -178,7 +179,7 @@ class TestMessages:
         contract.worker.wait_for(f"Task id={ready.id} is not free: not run now")
         assert contract.ledger.events(ready.id).count("ran") == 1
 
-    async def test_what_is_sent_by_name_gets_a_row(self, contract: Contract) -> None:
+    async def test_what_is_sent_by_name_gets_a_row(self, contract: Contract, app: Celery) -> None:
         """As beat sends it: without our header."""
         sent = app.send_task(tasks.scheduled_durably.module_path, ["bad meat"])
         await until_rows({sent.id: State.DEAD})

@@ -11,7 +11,7 @@ from celery import Celery
 from celery.events.state import State
 
 from tests.hybrid_tasks import tasks
-from tests.hybrid_tasks.contract.conftest import Contract
+from tests.hybrid_tasks.contract.conftest import Contract, behind_brokers
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.processes import wait_until
 
@@ -42,7 +42,7 @@ def monitored(app: Celery) -> Iterator[tuple[State, Events]]:
             listener.join()
 
 
-@pytest.mark.parametrize("backend_name", ["celery"])
+@behind_brokers
 @pytest.mark.parametrize(
     "task", [tasks.report_progress, tasks.report_progress_sync], ids=["async", "sync"]
 )
@@ -63,7 +63,7 @@ async def test_progress_is_the_result_so_far(contract: Contract, tmp_path: Path,
         assert told()[1] == str(result.return_value)
 
 
-@pytest.mark.parametrize("backend_name", ["celery"])
+@behind_brokers
 async def test_a_task_without_progress_has_no_result_before_its_end(contract: Contract) -> None:
     with monitored(contract.backend.app) as (_, events):  # type: ignore[attr-defined]
         result = await contract.run(tasks.echo, 7)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from celery import Celery
 from django.db import DatabaseError
 from django.tasks import TaskResultStatus
 
@@ -18,18 +19,14 @@ from hybrid_tasks.relay import relay
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.celery import deadly, newer_tasks
-from tests.hybrid_tasks.contract.conftest import Contract, running_worker
-from tests.hybrid_tasks.contract.sender import app
+from tests.hybrid_tasks.contract.conftest import Contract, behind_brokers, running_worker
 from tests.hybrid_tasks.contract.waiting import finished
 from tests.processes import PATIENCE, Process
 
 State = OutboxTask.State
 
 
-@pytest.fixture
-def backend_name() -> str:
-    """Only Celery has processes for its tasks."""
-    return "celery"
+pytestmark = behind_brokers  # only workers have processes for their tasks
 
 
 @pytest.fixture
@@ -152,7 +149,7 @@ async def until_row(result: TaskResult, state: str) -> None:
 # --- Revoked by others ---------------------------------------------------------------------------
 
 
-async def test_what_flower_terminates_is_cancelled(contract: Contract) -> None:
+async def test_what_flower_terminates_is_cancelled(contract: Contract, app: Celery) -> None:
     """P1: a revoke that does not come from `cancel` left it READY for ever."""
     task = of(contract, tasks.hang, max_attempts=3, backoff=tasks.at_once)
     result = await task.aenqueue()

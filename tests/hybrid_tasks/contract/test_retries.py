@@ -6,8 +6,10 @@ import pytest
 from django.tasks import TaskResultStatus
 
 from tests.hybrid_tasks import tasks
-from tests.hybrid_tasks.contract.conftest import Contract
+from tests.hybrid_tasks.contract.conftest import Contract, everywhere
 from tests.hybrid_tasks.contract.waiting import finished
+
+pytestmark = everywhere
 
 both_kinds = pytest.mark.parametrize(
     "task", [tasks.succeed_at, tasks.succeed_at_sync], ids=["async", "sync"]

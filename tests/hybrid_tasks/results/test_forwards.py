@@ -149,3 +149,17 @@ def test_a_cache_that_takes_some_of_many_is_not_taken_at_its_word(
             STORE.save(results)
     recorder.flush(0)
     assert [STORE.load(result.id).args for result in results] == [[0], [1], [2]]
+
+
+def test_a_text_of_the_same_rank_replaces_another_until_the_end() -> None:
+    """As metadata does that is saved while the task runs."""
+    ready = states.make(tasks.echo, [], {}, "default")
+    running = states.started(ready, "worker")
+    for before, after, may in (
+        (running, running, True),
+        (ready, ready, True),
+        (running, ready, False),
+        (ready, running, True),
+        (states.succeeded(running, 1), states.succeeded(running, 2), False),
+    ):
+        assert states.may_replace(states.encode(after), states.encode(before)) is may

@@ -153,8 +153,10 @@ class Wire:
         self.port: int = self._listener.getsockname()[1]
         self._flows = threading.Event()
         self._flows.set()
+        self._lock = threading.Lock()
         self._ends: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         while True:
@@ -167,7 +169,8 @@ class Wire:
             except OSError:  # as near would hear from the server itself
                 near.close()
                 continue
-            self._ends += [near, far]
+            with self._lock:
+                self._ends += [near, far]
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
 
@@ -182,14 +185,15 @@ class Wire:
 
     def cut(self) -> None:
         """Cut all connections, without a word to either side of what was on its way."""
-        ends, self._ends = self._ends, []
+        with self._lock:
+            ends, self._ends = self._ends, []
         for end in ends:
             with suppress(OSError):
                 # An end with data that was not read, or this, is closed by a reset.
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RD)  # who waits for data would keep it open
-                end.close()
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RD)  # who waits for data would keep it open
+            end.close()
 
     def hold(self) -> None:
         """Let nothing through, as a server that hangs."""
@@ -200,5 +204,8 @@ class Wire:
 
     def close(self) -> None:
         self._flows.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # or it would accept one more
+        self._accepting.join()
         self._listener.close()
         self.cut()

@@ -12,7 +12,7 @@ from dev.matrix.running import CannotInstall, Outcome, Room, exported
 TESTS = "tests/hybrid_tasks"
 # Two thirds of the time go into these: kills, limits, forks, brokers and long lists of values.
 SLOW_TESTS = [
-    "celery/test_rabbitmq.py",
+    "celery/rabbitmq",
     "closing",
     "contract/test_cancel.py",
     "contract/test_lost.py",

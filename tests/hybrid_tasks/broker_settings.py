@@ -10,8 +10,8 @@ from tests.documented import TITLES, broker_settings
 from tests.hybrid_tasks.patient_settings import *  # noqa: F403
 from tests.processes import PATIENCE
 
-CELERY_TASK_QUEUES: Any = None  # not those of the project
-CELERY_BROKER_TRANSPORT_OPTIONS: Any = {}
+CELERY_TASK_QUEUES: Any = None  # type: ignore[no-redef]  # not those of the project
+CELERY_BROKER_TRANSPORT_OPTIONS: Any = {}  # type: ignore[no-redef]
 
 globals().update(broker_settings(TITLES[os.environ["BROKER_NAME"]]))
 

@@ -15,8 +15,8 @@ REDIS_CACHE = "hybrid_tasks.caches.RedisCache"
 
 @pytest.fixture(scope="module")
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as port:
-        yield f"amqp://guest:guest@127.0.0.1:{port}//"
+    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as node:
+        yield node.url
 
 
 def test_all_is_well_with_rabbitmq(clinic: Clinic, rabbitmq: str) -> None:

@@ -68,10 +68,10 @@ def test_with_celery_on_rabbitmq(
     blocks = STARTS["celery"]
     last = next(at for at in reversed(range(len(blocks))) if blocks[at].path)
     with (
-        running_rabbitmq(tmp_path_factory.mktemp("rabbit")) as port,
+        running_rabbitmq(tmp_path_factory.mktemp("rabbit")) as node,
         terminal(tmp_path, built, django) as reader,
     ):
-        reader.replaced["localhost:5672"] = f"127.0.0.1:{port}"
+        reader.replaced["localhost:5672"] = f"127.0.0.1:{node.port}"
         reader.type(*blocks[: last + 1], *STARTS["rabbitmq"], *blocks[last + 1 :])
 
 

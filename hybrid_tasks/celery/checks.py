@@ -10,6 +10,8 @@ from typing import Any
 from celery import Celery
 from django.core import checks
 
+from hybrid_tasks.celery.connecting import driver_of
+
 JSON_NAMES = {"json", "application/json"}
 PICKLE_NAMES = {"pickle", "application/x-python-serialize"}
 USUAL_NAMES = ("app", "celery")  # of the variable that holds an application
@@ -92,7 +94,7 @@ def check_serializers(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
 
 def check_transport(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
     options: dict[str, Any] = app.conf.broker_transport_options or {}
-    driver = driver_of(app)
+    driver = known_driver(app)
     if driver == "redis" and "socket_timeout" not in options:
         yield checks.Warning(
             f"{where}, which waits without limit for a broker that hangs.",
@@ -147,33 +149,31 @@ def without_priorities(app: Celery) -> list[str]:
     )
 
 
-def driver_of(app: Celery) -> str:
+def known_driver(app: Celery) -> str:
     """Return the kind of the broker; "" if its URL is not understood."""
     try:
-        driver: str = app.connection_for_write().transport.driver_type
+        return driver_of(app)
     except Exception:  # noqa: BLE001 - of a wrong URL: Celery itself tells when it is used
         return ""
-    return driver
 
 
 def check_library(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
     """Yield an error if what Celery needs for its kind of broker is not installed."""
     try:
-        _ = app.connection_for_write().transport
+        driver_of(app)
     except ImportError as error:
         yield checks.Error(
             f"{where}, whose kind of broker needs a package that cannot be imported: {error}.",
             hint="Install it; for Redis and Valkey: pip install 'hybrid-tasks[redis]'.",
             id="hybrid_tasks.E019",
         )
-    except Exception:  # noqa: BLE001, S110 - as in driver_of()
+    except Exception:  # noqa: BLE001, S110 - as in known_driver()
         pass
 
 
 def check_queues(where: str, app: Celery, queues: Iterable[str]) -> Iterable[checks.CheckMessage]:
     """Yield a warning for queues that a worker does not serve unless it is told to."""
-    served = set(app.amqp.queues) if app.conf.task_queues else {app.conf.task_default_queue}
-    if unserved := sorted(set(queues) - served):
+    if unserved := sorted(set(queues) - served_by_default(app)):
         yield checks.Warning(
             f"{where}, whose workers do not serve {', '.join(map(repr, unserved))} by themselves:"
             " what is sent there would wait for ever.",
@@ -183,10 +183,14 @@ def check_queues(where: str, app: Celery, queues: Iterable[str]) -> Iterable[che
         )
 
 
+def served_by_default(app: Celery) -> set[str]:
+    """Return the queues that a worker serves which is told none."""
+    return set(app.amqp.queues) if app.conf.task_queues else {app.conf.task_default_queue}
+
+
 def worker_command(app: Celery, queues: Iterable[str]) -> str:
     """Return what to type to have a worker that serves these queues and Celery's own."""
-    own = set(app.amqp.queues) if app.conf.task_queues else {app.conf.task_default_queue}
-    named = [*sorted(queues), *sorted(own - set(queues))]
+    named = [*sorted(queues), *sorted(served_by_default(app) - set(queues))]
     return f"celery -A {module_of(app)} worker --queues {quote(','.join(named))}"
 
 

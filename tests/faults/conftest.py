@@ -10,7 +10,7 @@ import pytest
 from tests.faults.counting import Counts, table
 from tests.faults.databases import Maria, PostgreSQL, SQLite, address, create
 from tests.faults.system import RESCUE_SECONDS, FaultSystem
-from tests.loop.system import migrate
+from tests.loop.system import migrate, migrated_file
 from tests.mariadb import MariaDB, running_mariadb
 from tests.postgres import Postgres, running_postgres
 
@@ -41,10 +41,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with all tables, to be copied."""
-    directory = tmp_path_factory.mktemp("faults")
-    path = directory / "db.sqlite3"
-    migrate(FaultSystem.settings, f"sqlite:///{path}", directory / "migrate.log")
-    return path
+    return migrated_file(FaultSystem.settings, tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture(scope="session")

@@ -7,17 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.loop.system import System, migrate
+from tests.loop.system import System, migrated_file
 from tests.processes import PATIENCE
 
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with all tables, to be copied."""
-    directory = tmp_path_factory.mktemp("loop")
-    path = directory / "db.sqlite3"
-    migrate(System.settings, f"sqlite:///{path}", directory / "migrate.log")
-    return path
+    return migrated_file(System.settings, tmp_path_factory.mktemp("loop"))
 
 
 @pytest.fixture

@@ -41,6 +41,13 @@ def migrate(settings: str, database_url: str, log: Path) -> None:
         assert process.popen.wait(timeout=60) == 0, process.output()
 
 
+def migrated_file(settings: str, directory: Path) -> Path:
+    """Return a SQLite file with all tables, to be copied."""
+    path = directory / "db.sqlite3"
+    migrate(settings, f"sqlite:///{path}", directory / "migrate.log")
+    return path
+
+
 class Web:
     """A web server."""
 

@@ -1,21 +1,17 @@
 """Tasks whose processes die under them, in a real worker: none is left RUNNING or READY."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from celery import Celery
-from django.db import DatabaseError
 from django.tasks import TaskResultStatus
 
 from hybrid_tasks.exceptions import TaskCancelled, TaskInterrupted
 from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.models import OutboxTask
 from hybrid_tasks.outbox import table
-from hybrid_tasks.relay import relay
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.celery import deadly, newer_tasks
@@ -27,23 +23,6 @@ State = OutboxTask.State
 
 
 pytestmark = behind_brokers  # only workers have processes for their tasks
-
-
-@pytest.fixture
-def relaying(contract: Contract) -> Iterator[None]:
-    """A relay in the background, as beat sends it."""
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(0.1):
-            with suppress(DatabaseError):
-                then_close(relay)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
 
 
 @pytest.fixture(scope="module")

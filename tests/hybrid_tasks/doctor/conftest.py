@@ -11,17 +11,14 @@ import pytest
 import redis
 
 from tests.hybrid_tasks.doctor.clinic import Clinic
-from tests.loop.system import migrate
+from tests.loop.system import migrated_file
 from tests.processes import PATIENCE, wait_until
 
 
 @pytest.fixture(scope="session")
 def doctor_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with all tables, to be copied."""
-    directory = tmp_path_factory.mktemp("doctor")
-    path = directory / "db.sqlite3"
-    migrate(Clinic.settings, f"sqlite:///{path}", directory / "migrate.log")
-    return path
+    return migrated_file(Clinic.settings, tmp_path_factory.mktemp("doctor"))
 
 
 def admit(directory: Path, database: Path, processes: ExitStack) -> Clinic:

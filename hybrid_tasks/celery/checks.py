@@ -11,6 +11,7 @@ from celery import Celery
 from django.core import checks
 
 from hybrid_tasks.celery.connecting import driver_of
+from hybrid_tasks.celery.rabbitmq import check_rabbitmq
 
 JSON_NAMES = {"json", "application/json"}
 PICKLE_NAMES = {"pickle", "application/x-python-serialize"}
@@ -103,7 +104,7 @@ def check_transport(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
             id="hybrid_tasks.W011",
         )
     if driver == "amqp":
-        yield from check_rabbitmq(where, app, options)
+        yield from check_rabbitmq(where, app)
     if driver == "redis" and app.conf.task_default_priority is None:
         yield checks.Warning(
             f"{where}, which serves Celery's own tasks before ours: without a priority they have 0,"
@@ -111,42 +112,6 @@ def check_transport(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
             hint="Set task_default_priority = 5, which is that of our tasks.",
             id="hybrid_tasks.W014",
         )
-
-
-def check_rabbitmq(
-    where: str, app: Celery, options: dict[str, Any]
-) -> Iterable[checks.CheckMessage]:
-    if not app.conf.task_queue_max_priority and (unordered := without_priorities(app)):
-        yield checks.Warning(
-            f"{where}, whose queues know no priorities ({', '.join(unordered)}): RabbitMQ needs to"
-            " be told when a queue is made.",
-            hint="Set task_queue_max_priority = 9; existing queues have to be made anew.",
-            id="hybrid_tasks.W013",
-        )
-    if not options.get("confirm_publish"):
-        yield checks.Warning(
-            f"{where}, whose RabbitMQ does not confirm what beat and .delay() send: a connection"
-            " that is cut loses it unseen. (What this backend sends is confirmed.)",
-            hint="Set broker_transport_options = {'confirm_publish': True}.",
-            id="hybrid_tasks.W017",
-        )
-
-
-def without_priorities(app: Celery) -> list[str]:
-    """Return the queues that a worker would make on RabbitMQ without priorities.
-
-    Quorum queues have two without being told.
-    """
-    if app.conf.task_default_queue_type == "quorum":
-        return []
-    arguments = {name: queue.queue_arguments or {} for name, queue in app.amqp.queues.items()}
-    return sorted(
-        name
-        for name, queue in app.amqp.queues.items()
-        if not queue.max_priority
-        and "x-max-priority" not in arguments[name]
-        and arguments[name].get("x-queue-type") != "quorum"
-    )
 
 
 def known_driver(app: Celery) -> str:

@@ -22,8 +22,28 @@ GOOD = {
 RABBITMQ = {
     "broker_url": "amqp://localhost//",
     "broker_transport_options": {"confirm_publish": True},
+    "broker_channel_error_retry": True,
     "task_queue_max_priority": 9,
 }
+QUORUM: dict[str, Any] = {
+    **RABBITMQ,
+    "task_queue_max_priority": None,
+    "task_queues": {
+        "default": {
+            "queue_arguments": {
+                "x-queue-type": "quorum",
+                "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": "default.again",
+            }
+        },
+        "default.again": {"queue_arguments": {"x-queue-type": "quorum"}},
+    },
+}
+
+
+def quorum_queue(**arguments: Any) -> dict[str, Any]:
+    """Return the settings of a quorum queue with these arguments."""
+    return {"queue_arguments": {"x-queue-type": "quorum", **arguments}}
 
 
 def found(**settings: Any) -> list[str]:
@@ -38,6 +58,7 @@ def found(**settings: Any) -> list[str]:
 def test_nothing_is_said_of_good_settings() -> None:
     assert found() == []
     assert found(**RABBITMQ) == []
+    assert found(**QUORUM) == []
 
 
 @pytest.mark.parametrize(
@@ -125,7 +146,7 @@ def test_the_command_names_the_application_as_celery_finds_it() -> None:
     ("settings", "expected"),
     [
         ({"task_queue_max_priority": None}, ["W013"]),
-        ({"task_queue_max_priority": None, "task_default_queue_type": "quorum"}, []),
+        ({"task_queue_max_priority": None, "task_default_queue_type": "quorum"}, ["W019"]),
         ({"task_default_priority": None}, []),
         ({"task_queue_max_priority": None, "task_queues": [Queue("default")]}, ["W013"]),
         (
@@ -144,7 +165,7 @@ def test_the_command_names_the_application_as_celery_finds_it() -> None:
                 "task_queue_max_priority": None,
                 "task_queues": [Queue("default", queue_arguments={"x-queue-type": "quorum"})],
             },
-            [],
+            ["W019"],
         ),
     ],
 )
@@ -157,6 +178,26 @@ def test_priorities_on_rabbitmq(settings: dict[str, Any], expected: list[str]) -
 def test_rabbitmq_does_not_confirm(options: dict[str, Any]) -> None:
     """Our own publisher has it always; not so beat, and .delay()."""
     assert found(**{**RABBITMQ, "broker_transport_options": options}) == ["W017"]
+
+
+def test_a_worker_ends_itself_where_a_task_takes_long() -> None:
+    assert found(**RABBITMQ | {"broker_channel_error_retry": False}) == ["W018"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"task_queue_max_priority": 9}, ["E014"]),
+        ({"task_queues": {"default": quorum_queue(**{"x-max-priority": 9})}}, ["E014", "W019"]),
+        ({"task_queues": {"default": quorum_queue()}}, ["W019"]),
+        ({"task_queues": {"default": quorum_queue(**{"x-delivery-limit": 20})}}, ["W019"]),
+        ({"task_queues": {"default": quorum_queue(**{"x-delivery-limit": -1})}}, []),
+        ({"task_queues": {"default": quorum_queue(**{"x-dead-letter-exchange": "dead"})}}, []),
+        ({"task_queues": None, "task_default_queue_type": "quorum"}, ["W019"]),
+    ],
+)
+def test_quorum_queues(settings: dict[str, Any], expected: list[str]) -> None:
+    assert found(**QUORUM | settings) == expected
 
 
 def test_priorities_on_redis() -> None:

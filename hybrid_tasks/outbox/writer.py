@@ -41,6 +41,8 @@ class OutboxWriter(Engine[Write, Write]):
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime)
         self._renew_at = math.inf
+        # Until then the work that the latest claim was for may come to its owner: (end, lease).
+        self._latest_claim = (-math.inf, 0.0)
 
     @property
     def holder(self) -> str:
@@ -155,9 +157,13 @@ class OutboxWriter(Engine[Write, Write]):
 
     def own(self, lease: float) -> None:
         """Renew what this process owns in time for a lease of that many seconds."""
-        renew_at = self.runtime.clock.monotonic() + lease / RENEWALS_PER_LEASE
-        if renew_at < self._renew_at:
-            self._renew_at = renew_at
+        claimed = self.runtime.clock.monotonic()
+        renew_at = claimed + lease / RENEWALS_PER_LEASE
+        with self._lock:
+            self._latest_claim = max(self._latest_claim, (claimed + lease, lease))
+            is_sooner = renew_at < self._renew_at
+            self._renew_at = min(self._renew_at, renew_at)
+        if is_sooner:
             self.start()
             self.hasten()
 
@@ -275,11 +281,11 @@ class OutboxWriter(Engine[Write, Write]):
         """Give all owned rows a new lease by one statement, and tell of those that were lost."""
         began = self.runtime.clock.monotonic()
         owned = self.runtime.owned()
-        if not owned:
-            self._renew_at = math.inf
-            return
-        renewed = claims.renew(owned, self.holder, max(owned.values()))
-        self._renew_at = began + min(owned.values()) / RENEWALS_PER_LEASE
+        renewed = claims.renew(owned, self.holder, max(owned.values())) if owned else 0
+        with self._lock:
+            until, lease = self._latest_claim
+            leases = [*owned.values(), *([lease] if began < until else [])]
+            self._renew_at = began + min(leases, default=math.inf) / RENEWALS_PER_LEASE
         if renewed >= len(owned):
             return
         kept = claims.held_by(self.holder)

@@ -26,18 +26,20 @@ POOL_THREADS = 2
 class SkewedClock(Clock):
     """What a process takes for the time: the world's, with an offset.
 
-    No two processes read the same microsecond, by which their answers differ as in reality.
+    Nobody reads the same microsecond twice, by which answers differ as in reality.
     """
 
     def __init__(self, process: "Process") -> None:
         self._process = process
-        self._own = timedelta(seconds=process.skew, microseconds=len(process.world.processes))
+        self._own = timedelta(seconds=process.skew)
 
     def monotonic(self) -> float:
         return self._process.world.time
 
     def now(self) -> datetime:
-        return self._process.world.moment + self._own
+        world = self._process.world
+        world.readings += 1
+        return world.moment + self._own + timedelta(microseconds=world.readings)
 
 
 class SimRuntime(Runtime):

@@ -48,6 +48,7 @@ class World:
 
     def __init__(self, chance: Random | None = None) -> None:
         self.time = 0.0
+        self.readings = 0  # of all clocks
         self._chance = chance
         self.scheduler = getcurrent()
         self.context = copy_context()

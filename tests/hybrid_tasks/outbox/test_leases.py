@@ -76,6 +76,39 @@ def test_a_lease_is_renewed_thrice_in_its_time(
         by_hand.step()
 
 
+@pytest.mark.parametrize("late", [0, LEASE / 2])
+def test_a_row_is_renewed_whose_work_was_not_known_when_it_was_time(
+    late: float, by_hand: OutboxWriter, work: Work, clock: HandClock
+) -> None:
+    """The renewal of others is due between a claim and the moment in which its caller goes on."""
+    work.leases.pop(work.put(by_hand, LEASE))
+    clock.seconds += LEASE / 3 - 0.1
+    claimed = work.put(by_hand, LEASE)
+    work.leases.clear()
+    ends = clock.seconds + LEASE
+    for _ in range(10):
+        due = by_hand.until_due()
+        assert due is not None
+        clock.seconds += due
+        if clock.seconds > ends - LEASE + late:
+            work.leases[claimed] = LEASE
+        before = row(claimed).available_at
+        by_hand.step()
+        if row(claimed).available_at > before:
+            break
+    assert clock.seconds < ends
+
+
+def test_nothing_is_renewed_any_more_when_nothing_is_owned(
+    by_hand: OutboxWriter, work: Work, clock: HandClock
+) -> None:
+    work.leases.pop(work.put(by_hand, LEASE))
+    for _ in range(3):
+        clock.seconds += by_hand.until_due() or 0.0
+        by_hand.step()
+    assert by_hand.until_due() in (None, float("inf"))
+
+
 def test_one_renewal_is_for_all(by_hand: OutboxWriter, work: Work, renewal: Renewal) -> None:
     ids = [work.put(by_hand, lease) for lease in (LEASE, LEASE / 2, LEASE, LEASE / 2)]
     assert by_hand.until_due() == pytest.approx(LEASE / 6)

@@ -62,9 +62,17 @@ def test_the_sdist_holds_what_the_wheel_is_built_from(built: Distributions) -> N
         "pyproject.toml.orig",
         "PKG-INFO",
         "LICENSE",
-        "docs/hybrid_tasks.md",
+        *(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*") if path.is_file()),
     }
     assert {str(Path(*name.parts[1:])) for name in names} == sources() | besides
+
+
+def test_what_an_index_shows_leads_nowhere_that_is_not_there(metadata: Message) -> None:
+    """Links to files work in a checkout only."""
+    assert metadata.get("Description-Content-Type", "").startswith("text/markdown")
+    shown = str(metadata.get_payload())
+    assert "# hybrid_tasks" in shown
+    assert "](" not in shown
 
 
 def test_it_is_pure_python(built: Distributions) -> None:

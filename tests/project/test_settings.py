@@ -129,9 +129,7 @@ def test_subdomains_and_the_browsers_list_are_switches_of_their_own() -> None:
     whole = year | {"HSTS_INCLUDE_SUBDOMAINS": "true"}
     assert show_hsts(**year) == "max-age=31536000"
     assert show_hsts(**whole) == "max-age=31536000; includeSubDomains"
-    assert (
-        show_hsts(**whole, HSTS_PRELOAD="true") == "max-age=31536000; includeSubDomains; preload"
-    )
+    assert show_hsts(**whole, HSTS_PRELOAD="true") == "max-age=31536000; includeSubDomains; preload"
 
 
 def test_the_browsers_list_is_refused_to_half_a_domain() -> None:

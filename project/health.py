@@ -10,9 +10,9 @@ from project.readiness import Readiness
 class Health:
     """ASGI application: answers two addresses and passes all else on.
 
-    /healthz/ is about this process alone: it answers, so there is no need to start it again. /readyz/
-    is about what its pages need: while that is missing, a proxy should send nobody here, and
-    starting again would not help.
+    /healthz/ is about this process alone: it answers, so there is no need to start it again.
+    /readyz/ is about what its pages need: while that is missing, a proxy should send nobody here,
+    and starting again would not help.
 
     Outside Django, for a check from inside a container has neither an allowed host name nor TLS.
     """

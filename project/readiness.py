@@ -47,7 +47,7 @@ class Part:
         self._answer: Future[str] | None = None
 
     async def missing(self) -> str:
-        """Return the name of what is missing, after LIMIT seconds at the most; "" if all is there."""
+        """Return the name of what is missing or "", after LIMIT seconds at the most."""
         if self._answer is None or self._answer.done():
             self._answer = Future()
             # A daemon: a part that hangs must not keep the server from its stop.
@@ -76,7 +76,7 @@ class Readiness:
 
     async def missing(self) -> list[str]:
         """Return the names of what is missing; none means that pages can be served."""
-        if self._asking is None or self._asking.done() and time.monotonic() >= self._good_until:
+        if self._asking is None or (self._asking.done() and time.monotonic() >= self._good_until):
             self._asking = asyncio.create_task(self._ask())
         # A visitor who leaves takes nobody's answer along.
         return await asyncio.shield(self._asking)

@@ -77,11 +77,12 @@ class Counted:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.may_answer = threading.Event()
+        self.begun, self.may_answer = threading.Event(), threading.Event()
         self.answer = ""
 
     def __call__(self) -> str:
         self.asked += 1
+        self.begun.set()
         self.may_answer.wait()
         if self.answer == "an error":
             raise OSError("cannot connect to secret.internal as smokehouse")
@@ -136,9 +137,7 @@ async def test_a_visitor_who_leaves_takes_nobody_along(
 ) -> None:
     first = asyncio.create_task(client.get("/readyz/"))
     second = asyncio.create_task(client.get("/readyz/"))
-    async with asyncio.timeout(PATIENCE):
-        while not part.asked:
-            await asyncio.sleep(0)
+    assert await asyncio.to_thread(part.begun.wait, PATIENCE)
     first.cancel()
     part.may_answer.set()
     assert (await second).status_code == 200

@@ -18,7 +18,7 @@ from project.environment import Environment
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Environment()
-env.read_env(BASE_DIR / ".env", recurse=False)
+env.read_files(BASE_DIR)
 
 # --- Where things are kept -----------------------------------------------------------------------
 
@@ -151,7 +151,9 @@ def next_redis_database(url: str) -> str:
     number = parts.path.strip("/") or "0"
     if not number.isdecimal():
         raise ImproperlyConfigured(
-            f"REDIS_URL must end in a database number (redis://host:6379/0), not in {parts.path!r}."
+            # Not what it ends in now: after a / in a password that is a part of the password.
+            "REDIS_URL must end in a database number, as redis://host:6379/0 does;"
+            " a / in its password is written %2F."
         )
     return parts._replace(path=f"/{int(number) + 1}").geturl()
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from dev.announcement import only_stack_in
 from dev.prepare import kept_secret
 from dev.stack import DEFAULT_PORTS, Stack, StackError
-from dev.up import only_stack_in
 from tests.processes import free_port
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*DEFAULT_PORTS, "VAR_DIR", "REDIS_URL", "DATABASE_URL", "DEBUG"):
+    for name in (*DEFAULT_PORTS, "VAR_DIR", "REDIS_URL", "DATABASE_URL", "DATABASE", "DEBUG"):
         monkeypatch.delenv(name, raising=False)
 
 

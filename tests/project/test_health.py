@@ -97,7 +97,8 @@ def part() -> Counted:
 @pytest.fixture
 def client(part: Counted) -> httpx.AsyncClient:
     health = Health(pass_on, Readiness([Part("database", part)]))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(health), base_url="http://x")
+    transport = httpx.ASGITransport(health)  # type: ignore[arg-type]  # httpx has no ASGI types
+    return httpx.AsyncClient(transport=transport, base_url="http://x")
 
 
 async def test_a_flood_asks_once(client: httpx.AsyncClient, part: Counted) -> None:

@@ -8,4 +8,4 @@ def masked(url: str) -> str:
 
     Up to the last @, whatever the password has in it: what was written wrongly shows least.
     """
-    return re.sub(r"\?.*", "?***", re.sub(r"(//[^:@]*):.*@", r"\1:***@", url))
+    return re.sub(r"(?s)\?.*", "?***", re.sub(r"(?s)(//[^:@]*):.*@", r"\1:***@", url))

@@ -55,7 +55,8 @@ def own_home(stack: Stack) -> tuple[Path, str | None]:
     return home, user
 
 
-def refuse_closed(home: Path, user: str) -> None:
+def refuse_closed(home: Path, user: str | None) -> None:
+    """Raise StackError if `user` cannot write into `home`."""
     done = subprocess.run(["test", "-w", str(home)], check=False, **identity(user))  # noqa: S607
     if done.returncode:
         raise StackError(

@@ -18,7 +18,12 @@ def manage(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "manage.py", *arguments],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings", **env},
+        env={
+            "PATH": os.environ["PATH"],
+            "DJANGO_SETTINGS_MODULE": "project.settings",
+            "VAR_DIR": "/nowhere",  # not where a developer's own stack may run
+            **env,
+        },
         capture_output=True,
         text=True,
         timeout=PATIENCE,

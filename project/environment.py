@@ -20,16 +20,15 @@ class Environment(FileAwareEnv):
         super().__init__(strip_whitespace=True)
 
     def read_files(self, base_dir: Path) -> None:
-        """Add what the environment does not say, from a stack that runs, and else from .env.
+        """Add what the environment does not name, from a stack that runs, and else from .env.
 
         The stack is that of `make run` on the same VAR_DIR. Without, manage.py in another terminal
         would look for its parts where they are not.
         """
-        given = {name.removesuffix("_FILE") for name, value in os.environ.items() if value}
-        self.read_env(base_dir / ".env", recurse=False)
-        var_dir = base_dir / self.str("VAR_DIR", "var")
-        for name, value in running_stack(var_dir).items():
-            if name.removesuffix("_FILE") not in given:
+        self.read_env(base_dir / ".env", recurse=False)  # below os.environ
+        named = {name.removesuffix("_FILE") for name in os.environ}
+        for name, value in running_stack(base_dir / self.str("VAR_DIR", "var")).items():
+            if name.removesuffix("_FILE") not in named:
                 os.environ[name] = value
 
     def _get_value(self, env_key: str, default: Any) -> Any:

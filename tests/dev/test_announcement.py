@@ -42,9 +42,9 @@ def test_a_running_stack_is_found_and_a_killed_one_is_not(tmp_path: Path) -> Non
     with Process([sys.executable, "-c", HOLD], env, tmp_path / "log") as holder:
         holder.wait_for("it runs")
         assert settings_of(tmp_path) == [env["REDIS_URL"], "http://flower/"]
-        # What is said here wins; what is left empty is not said.
+        # What is said here wins, and to leave it empty asks for the default.
         mine = {"REDIS_URL": "redis://mine/0", "FLOWER_URL": ""}
-        assert settings_of(tmp_path, **mine) == ["redis://mine/0", "http://flower/"]
+        assert settings_of(tmp_path, **mine) == ["redis://mine/0"]
     # It was killed: the file is left, the lock is not.
     assert (tmp_path / "stack.json").exists()
     assert settings_of(tmp_path) == [DEFAULT]
@@ -75,34 +75,40 @@ def test_the_file_is_for_its_owner_and_as_old_as_the_stack(
 
 
 READ = """
-import json, os, sys
+import json, sys
 from pathlib import Path
 from project.environment import Environment
-Environment().read_files(Path(sys.argv[1]))
-print(json.dumps(dict(os.environ)))
+env = Environment()
+env.read_files(Path(sys.argv[1]))
+print(json.dumps([env.str(name, "default") for name in sys.argv[2:]]))
 """
 
 
 def test_it_says_more_than_the_env_file_and_less_than_the_environment(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("REDIS_URL", "FLOWER_URL", "DATABASE_URL"):
-        monkeypatch.setenv(name, f"{name}-of-the-stack")
-    (tmp_path / ".env").write_text("REDIS_URL=of-the-file\nFLOWER_URL=f\nKEEP_REPORTS_DAYS=f\n")
-    env = {"VAR_DIR": str(stack.var_dir), "FLOWER_URL_FILE": "/given", "PYTHONPATH": str(ROOT)}
+    names = ("REDIS_URL", "FLOWER_URL", "DATABASE_URL")
+    for name in names:
+        monkeypatch.setenv(name, "of the stack")
+    in_file = ("REDIS_URL", "KEEP_REPORTS_DAYS")
+    (tmp_path / ".env").write_text("".join(f"{name}='of the file'\n" for name in in_file))
+    (tmp_path / "secret").write_text("of the environment")
+    env = {"VAR_DIR": str(stack.var_dir), "PYTHONPATH": str(ROOT)}
+    env |= {"FLOWER_URL_FILE": str(tmp_path / "secret")}
     with only_stack_in(stack), announced(stack):
         done = subprocess.run(
-            [sys.executable, "-c", READ, str(tmp_path)],
+            [sys.executable, "-c", READ, str(tmp_path), *names, "KEEP_REPORTS_DAYS"],
             env=env,
             capture_output=True,
             text=True,
             check=True,
         )
-    found = json.loads(done.stdout)
-    assert found["REDIS_URL"] == "REDIS_URL-of-the-stack"
-    assert found["DATABASE_URL"] == "DATABASE_URL-of-the-stack"
-    assert found["KEEP_REPORTS_DAYS"] == "f"
-    assert found["FLOWER_URL"] == "f"  # the environment names a file for it; that goes before both
+    assert json.loads(done.stdout) == [
+        "of the stack",
+        "of the environment",
+        "of the stack",
+        "of the file",
+    ]
 
 
 def test_asking_whether_a_stack_runs_keeps_none_from_its_start(stack: Stack) -> None:

@@ -65,12 +65,15 @@ class SupervisedProcess(Process):
         super().__init__(*args, **options)
         self.supervision = supervision
         self._words: deque[bytes] = deque(maxlen=WORDS)
+        self._pid: int | None = None
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:
         if ignore_signals:
             # Not SIG_IGN, which the part would inherit. The manager alone decides what stops when.
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: None)
+            manager = os.getppid()
+            threading.Thread(target=self._end_with, args=[manager, events], daemon=True).start()
         self._events = events
         returncode = at_once = 0
         while self._servers_listen():
@@ -99,6 +102,7 @@ class SupervisedProcess(Process):
 
     def _run_once(self) -> int:
         child = self._child_ctor(self.cmd, env=self.env, cwd=self.cwd)
+        self._pid = child.pid
         self._send_message({"pid": child.pid}, type="start")
         self._words.clear()
         # Its children hold its output open: who only reads does not see it die.
@@ -109,8 +113,20 @@ class SupervisedProcess(Process):
             self._send_message(line)
         child.stdout.close()
         burial.join()
+        self._pid = None
         returncode: int = child.returncode
         return returncode
+
+    def _end_with(self, manager: int, events: Any) -> None:
+        """Have the part stop when the manager was killed: nobody else would, and it has a port."""
+        while os.getppid() == manager:
+            time.sleep(0.5)
+        self.supervision.stop()
+        events.cancel_join_thread()  # nobody reads what is not sent yet
+        while (pid := self._pid) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            time.sleep(0.5)
 
     def _say(self, text: str) -> None:
         self._events.put(Message("line", text, self._clock.now(), SYSTEM_PRINTER_NAME, None))

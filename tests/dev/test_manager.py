@@ -128,6 +128,17 @@ def test_a_second_ctrl_c_kills(manage: Manage) -> None:
     assert "starting it again" not in manager.output()
 
 
+def test_parts_end_with_a_manager_that_is_killed(manage: Manage) -> None:
+    manager = manage(web="exec sleep 1000", broker="sleep 1000 & exec sleep 1000")
+    manager.wait_for("web started")
+    manager.wait_for("broker started")
+    processes = psutil.Process(manager.pid).children(recursive=True)
+    manager.popen.kill()
+    manager.popen.wait()
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
+    assert alive == []
+
+
 def test_parts_start_when_the_servers_listen(manage: Manage) -> None:
     port = free_port()
     python = f"exec {sys.executable}"

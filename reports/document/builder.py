@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from reports.periods import Period
+from reports.periods import ZONE, Period
 
 NOTHING = Decimal("0.00")
 
@@ -162,7 +162,7 @@ def summed(period: Period, orders: Iterable[_Order]) -> tuple[Totals, list[Decim
     for order in orders:
         if period.begins <= order.ordered_at < period.ends:
             totals += Totals(1, order.items, order.price)
-            steps[period.step_of(order.ordered_at.astimezone(period.begins.tzinfo).date())] += (
+            steps[period.step_of(order.ordered_at.astimezone(ZONE).date())] += (
                 order.price
             )
     return totals, steps

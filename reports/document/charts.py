@@ -11,7 +11,7 @@ from django.db.models.functions import TruncMonth
 from meats.models import Order
 from reports.document.pdf import money
 from reports.document.pdf_chart import grid_step
-from reports.periods import Period, months_later
+from reports.periods import ZONE, Period, months_later
 
 WIDTH, HEIGHT = 480, 220
 LEFT, RIGHT, TOP, BOTTOM = 62, 4, 12, 26
@@ -94,13 +94,13 @@ def bar_chart(
 
 def monthly_charts(now: datetime) -> list[Chart]:
     """Return revenue and volume of the last twelve months, the present one included."""
-    this = Period.month_of(now.date())
+    this = Period.month_of(now.astimezone(ZONE).date())
     months = [Period(months_later(this.first, -back)) for back in reversed(range(MONTHS))]
     found = {
         month.date(): (revenue, Decimal(orders))
         for month, revenue, orders in Order.objects.filter(created_at__gte=months[0].begins)
         .order_by()
-        .annotate(month=TruncMonth("created_at"))
+        .annotate(month=TruncMonth("created_at", tzinfo=ZONE))
         .values_list("month")
         .annotate(revenue=Sum("price"), orders=Count("pk"))
     }

@@ -10,7 +10,7 @@ from meats.models import Order, OrderItem
 from reports.document.builder import NOTHING, Report, Share, Totals
 from reports.document.rows import ordered, orders_in
 from reports.models import CustomerReport
-from reports.periods import Period
+from reports.periods import ZONE, Period
 
 # Named in the overview; the others share one row.
 LISTED = 50
@@ -92,7 +92,7 @@ def by_step(period: Period) -> Sequence[Decimal]:
     steps = [NOTHING] * len(period.steps())
     days = (
         orders_in(period)
-        .annotate(day=TruncDate("created_at"))
+        .annotate(day=TruncDate("created_at", tzinfo=ZONE))
         .values_list("day")
         .annotate(sum=Sum("price"))
     )

@@ -41,7 +41,7 @@ def show_customer(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "customer": customer,
             "reports": reports,
-            "shown": shown or next((report for report in reports if report.file), None),
+            "shown": shown or next((report for report in reports if report.has_file), None),
         },
     )
 

@@ -5,7 +5,9 @@ from django.utils import timezone
 
 from meats.models import Customer
 from reports.periods import Period
-from reports.storage import report_storage
+from reports.storage import report_storage, require_storage
+
+LATEST = 100  # files by which a storage is recognised that has no marker yet
 
 
 class ReportRun(models.Model):
@@ -84,6 +86,7 @@ class CustomerReport(models.Model):
     Attributes:
         checksum: SHA-256 of the file, in hexadecimal.
         state_since: when the state was last changed.
+        missing_since: when the cleanup first found that the file is not in the storage.
     """
 
     class State(models.TextChoices):
@@ -110,6 +113,7 @@ class CustomerReport(models.Model):
     total = models.DecimalField(max_digits=12, decimal_places=2, default=0)
     file = models.FileField(storage=report_storage, max_length=200, blank=True)
     checksum = models.CharField(max_length=64, blank=True)
+    missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     sent_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
 
@@ -126,6 +130,16 @@ class CustomerReport(models.Model):
     @property
     def label(self) -> str:
         return Period.parse(self.period).label
+
+    @property
+    def has_file(self) -> bool:
+        return bool(self.file) and self.missing_since is None
+
+    @classmethod
+    def require_storage(cls) -> None:
+        """Raise StorageAway unless the storage is the one that reports were put into."""
+        with_file = cls.objects.exclude(file="").order_by("-pk")
+        require_storage(with_file.values_list("file", flat=True)[:LATEST])
 
 
 class SentSlot(models.Model):

@@ -162,7 +162,5 @@ def summed(period: Period, orders: Iterable[_Order]) -> tuple[Totals, list[Decim
     for order in orders:
         if period.begins <= order.ordered_at < period.ends:
             totals += Totals(1, order.items, order.price)
-            steps[period.step_of(order.ordered_at.astimezone(ZONE).date())] += (
-                order.price
-            )
+            steps[period.step_of(order.ordered_at.astimezone(ZONE).date())] += order.price
     return totals, steps

@@ -21,7 +21,7 @@ from reports.document.rows import Buyer, buyers
 from reports.models import CustomerReport, ReportChunk
 from reports.periods import Period
 from reports.runs.mailer import Mailer, MailRefused, message_id, was_accepted, write_mail
-from reports.storage import report_storage
+from reports.storage import report_name, report_storage
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def make_chunk(chunk: ReportChunk, tell: Tell) -> tuple[int, int]:
     A customer whose report cannot be made stops no other. Raises OSError if the mail server cannot
     be reached; then it can be called again and goes on.
     """
+    CustomerReport.require_storage()
     resolve_interrupted(chunk)
     period = Period.parse(chunk.run.period)
     pending = {report.customer_id: report for report in chunk.reports.filter(state=State.PENDING)}
@@ -107,8 +108,7 @@ def keep(report: CustomerReport, built: Report, document: bytes) -> dict[str, An
     """Put a report's file into the storage; return what its row is to say of it."""
     report.orders, report.items = built.now.orders, built.now.items
     report.total = built.now.total
-    # By the key alone, so that cleaning up can tell whose file it is; a thousand to a folder.
-    name = f"{report.period}/{report.pk // 1000:04}/{report.pk}.pdf"
+    name = report_name(report.period, report.pk)
     report.file.name = report_storage().save(name, ContentFile(document))
     return {
         "orders": report.orders,
@@ -116,6 +116,7 @@ def keep(report: CustomerReport, built: Report, document: bytes) -> dict[str, An
         "total": report.total,
         "file": report.file.name,
         "checksum": hashlib.sha256(document).hexdigest(),
+        "missing_since": None,
     }
 
 

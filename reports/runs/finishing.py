@@ -14,6 +14,7 @@ from reports.document import pdf
 from reports.models import CustomerReport, ReportRun
 from reports.periods import Period
 from reports.runs.overview import Unreconciled, overview, reconcile
+from reports.storage import summary_name
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def finish(run: ReportRun) -> None:
         end(run, ReportRun.State.FAILED, str(error))
         raise
     document = pdf.render(overview(period), pdf.STAFF, [f"{line}." for line in figures(run)])
-    run.summary.save(f"{run.period}/summary.pdf", ContentFile(document), save=False)
+    run.summary.save(summary_name(run.period), ContentFile(document), save=False)
     tell_staff(run, f"Reports of {run.label}", "summary", document=document)
     end(run, ReportRun.State.FINISHED)
 

@@ -37,7 +37,7 @@ def at_the_border() -> None:
     for number, moment in enumerate(
         (PERIOD.begins - MOMENT, PERIOD.begins, PERIOD.ends - MOMENT, PERIOD.ends)
     ):
-        order = add_order(add_customer(f"Customer {number}"), "ribs", price=f"{10 ** number}.00")
+        order = add_order(add_customer(f"Customer {number}"), "ribs", price=f"{10**number}.00")
         Order.objects.filter(pk=order.pk).update(created_at=moment)
 
 

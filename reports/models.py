@@ -86,6 +86,8 @@ class CustomerReport(models.Model):
     Attributes:
         checksum: SHA-256 of the file, in hexadecimal.
         state_since: when the state was last changed.
+        tries: how often the mail server has taken this mail not yet, since it was last begun.
+        not_before: when a report that is pending is mailed at the earliest.
         missing_since: when the cleanup first found that the file is not in the storage.
     """
 
@@ -114,6 +116,8 @@ class CustomerReport(models.Model):
     file = models.FileField(storage=report_storage, max_length=200, blank=True)
     checksum = models.CharField(max_length=64, blank=True)
     missing_since = models.DateTimeField(null=True, blank=True, editable=False)
+    tries = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    not_before = models.DateTimeField(null=True, blank=True, editable=False)
     sent_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
 

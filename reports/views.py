@@ -20,7 +20,7 @@ from reports.forms import StartForm
 from reports.models import Cleanup, CustomerReport, ReportRun
 from reports.periods import Period
 from reports.runs import control
-from reports.runs.feeding import abandoned
+from reports.runs.feeding import abandoned, deferred, is_stuck
 from reports.runs.progress import Progress
 from reports.tasks import feeder, nightly_cleanup
 
@@ -97,6 +97,8 @@ def show_run(request: HttpRequest, period: str) -> HttpResponse:
             "reports": Paginator(reports, PER_PAGE).get_page(request.GET.get("page")),
             "search": search,
             "abandoned": len(abandoned(run)) if run.is_active else 0,
+            "is_stuck": is_stuck(run),
+            "deferred": deferred(run),
             "is_live": run.is_active,
         },
     )

@@ -93,6 +93,16 @@ def ordered(period: Period, *, without: QuerySet[CustomerReport] | None = None) 
     return Totals(whole["number"], items["number"], whole["total"] or Totals().total)
 
 
+def ordered_by(period: Period, customers: Collection[int]) -> dict[int, Totals]:
+    """Return what each of the customers ordered in `period`, by their keys."""
+    orders = orders_in(period).filter(customer__in=customers).values_list("customer")
+    items = dict(orders.annotate(Count("items")))
+    return {
+        customer: Totals(number, items[customer], total)
+        for customer, number, total in orders.annotate(Count("pk"), Sum("price"))
+    }
+
+
 def count_customers(period: Period) -> int:
     """Return how many customers have orders in `period` or already a report of it."""
     with_orders = orders_in(period).values("customer").distinct().count()

@@ -61,6 +61,18 @@ def set_going(run: ReportRun) -> None:
     run.save()
 
 
+def go_on(run: ReportRun, feeder: Feeder) -> None:
+    """Have the pending reports of a run made, and it added up again. The caller holds its lock.
+
+    A run that was never started stays so: it is about the customers who were asked for.
+    """
+    if run.state == ReportRun.State.NEW:
+        run.save()
+    else:
+        set_going(run)
+    feeder.feed(run)
+
+
 def start_customer(period: Period, customer: Customer, feeder: Feeder) -> CustomerReport:
     """Have the report of one customer made, unless it is there; return its row.
 
@@ -77,8 +89,7 @@ def start_customer(period: Period, customer: Customer, feeder: Feeder) -> Custom
         )
         if is_new:
             run.total = rows.count_customers(period)
-            run.save(update_fields=["total"])
-            feeder.open_chunk(run, [report.pk])
+            go_on(run, feeder)
     return report
 
 
@@ -89,14 +100,23 @@ def retry(run: ReportRun, feeder: Feeder, **chosen: Any) -> int:
         run = locked(run.pk)
         # Those of an open chunk are not counted yet.
         amiss = run.reports.filter(state__in=CustomerReport.AMISS, chunk__finished__isnull=False)
-        count = amiss.filter(**chosen).update(
-            state=CustomerReport.State.PENDING, state_since=timezone.now(), chunk=None, error=""
-        )
+        count = amiss.filter(**chosen).update(**anew())
         if count:
             run.failed -= count
-            set_going(run)
-            feeder.feed(run)
+            go_on(run, feeder)
     return count
+
+
+def anew() -> dict[str, Any]:
+    """Return what the row of a report says that is to be made."""
+    return {
+        "state": CustomerReport.State.PENDING,
+        "state_since": timezone.now(),
+        "chunk": None,
+        "error": "",
+        "tries": 0,
+        "not_before": None,
+    }
 
 
 def settle(report: CustomerReport, feeder: Feeder, *, arrived: bool) -> bool:

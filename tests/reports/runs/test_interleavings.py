@@ -6,6 +6,7 @@ from itertools import permutations
 
 import pytest
 from django.core import mail
+from pytest_django import Settings
 
 from hybrid_tasks.testing import CapturedTasks, capture_tasks
 from meats.models import Order
@@ -18,7 +19,7 @@ from tests.reports.orders import PERIOD, add_customers
 pytestmark = pytest.mark.django_db(transaction=True)
 
 State = CustomerReport.State
-FAILED, UNCLEAR, LATE = 0, 1, 2  # which of the customers
+UNCLEAR, LATE, FAILED = 1, 2, (3, 4, 5)  # which of the customers
 
 
 def retry() -> None:
@@ -72,17 +73,20 @@ def tasks() -> Iterator[CapturedTasks]:
 
 
 @pytest.fixture
-def run(tasks: CapturedTasks, monkeypatch: pytest.MonkeyPatch) -> ReportRun:
-    """A run that is about to add up; one report has failed, and of one nobody knows."""
+def run(tasks: CapturedTasks, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> ReportRun:
+    """A run that is about to add up; three reports have failed, and of one nobody knows."""
     monkeypatch.setattr(pdf, "render", lambda *_arguments: b"%PDF")  # takes most of the time
-    customers = add_customers(6)
+    customers = add_customers(8)
     Order.objects.filter(customer=customers[LATE]).update(created_at=PERIOD.ends)
-    Order.objects.filter(customer=customers[FAILED]).update(price=1)
+    failed = Order.objects.filter(customer__in=[customers[number] for number in FAILED])
+    failed.update(price=1)
     run = control.start(PERIOD, feeder)
     feeder.close_chunk(run.chunks.get().pk, *made_by_hand(run))
-    Order.objects.filter(customer=customers[FAILED]).update(price=20)
+    failed.update(price=20)
     run.refresh_from_db()
-    assert (run.state, run.done, run.failed) == ("finishing", 3, 2)
+    assert (run.state, run.done, run.failed) == ("finishing", 3, 4)
+    # So that what is retried needs more chunks than are given at once.
+    settings.REPORT_CHUNK = settings.REPORT_CHUNKS_AHEAD = 1
     return run
 
 
@@ -133,7 +137,7 @@ def test_whatever_is_done_while_it_adds_up(
         states[State.SENT],
         states[State.FAILED] + states[State.UNKNOWN],
     )
-    assert run.total == run.done + run.failed == 5 + (one_customer in events)
+    assert run.total == run.done + run.failed == 7 + (one_customer in events)
     assert (State.FAILED in states) == (retry not in events)
     assert (State.UNKNOWN in states) == (settle not in events)
     assert run.error == ""

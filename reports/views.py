@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -129,6 +130,25 @@ def settle(request: HttpRequest, pk: int) -> HttpResponse:
         what = "counts as mailed" if arrived else "is being mailed again"
         messages.success(request, f"The report of {report.customer.email} {what}.")
     return redirect("reports:run", report.period)
+
+
+@staff_action
+def remake(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make a report anew, with a mail or without."""
+    report = get_object_or_404(CustomerReport.objects.select_related("run", "customer"), pk=pk)
+    mail = request.POST.get("mail") == "yes"
+    if control.remake(report.run, feeder, [report.pk], mail=mail):
+        how = "is made anew and mailed" if mail else "is made anew, without a mail"
+        messages.success(request, f"The report of {report.customer.email} {how}.")
+    else:
+        messages.error(
+            request,
+            f"The report of {report.customer.email} is under way, or nobody knows yet whether it"
+            " arrived: nothing was begun.",
+        )
+    return redirect(
+        f"{reverse('reports:customer', args=[report.customer_id])}?period={report.period}"
+    )
 
 
 @staff_page

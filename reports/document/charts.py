@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncMonth
 
-from meats.models import Order
+from meats.models import Adjustment, Order
 from reports.document.pdf import money
 from reports.document.pdf_chart import grid_step
 from reports.periods import ZONE, Period, months_later
@@ -69,7 +69,7 @@ def bar_chart(
     slot = (WIDTH - LEFT - RIGHT) / max(len(values), 1)
     bars = []
     for number, (month, value) in enumerate(values):
-        height = round(room * float(value / top), 2)
+        height = round(room * float(max(value, Decimal(0)) / top), 2)
         bars.append(
             Bar(
                 label=f"{month.first:%b}",
@@ -104,8 +104,19 @@ def monthly_charts(now: datetime) -> list[Chart]:
         .values_list("month")
         .annotate(revenue=Sum("price"), orders=Count("pk"))
     }
+    adjusted = {
+        month.date(): amount
+        for month, amount in Adjustment.objects.filter(created_at__gte=months[0].begins)
+        .order_by()
+        .annotate(month=TruncMonth("created_at", tzinfo=ZONE))
+        .values_list("month")
+        .annotate(amount=Sum("amount"))
+    }
     nothing = (Decimal(0), Decimal(0))
-    revenue = [(month, found.get(month.first, nothing)[0]) for month in months]
+    revenue = [
+        (month, found.get(month.first, nothing)[0] + adjusted.get(month.first, Decimal(0)))
+        for month in months
+    ]
     orders = [(month, found.get(month.first, nothing)[1]) for month in months]
     return [
         bar_chart("revenue", "Revenue of the last twelve months", revenue, is_money=True),

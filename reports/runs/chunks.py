@@ -46,7 +46,13 @@ DIED = "Its worker died while it was mailed: it may or may not have arrived."
 LOST = "The connection was lost while it was mailed: it may or may not have arrived."
 NO_ORDERS = "There are no orders any more."
 # A report that could not be made counts for nothing, also if an earlier one was.
-UNMADE: dict[str, Any] = {"orders": 0, "items": 0, "total": NOTHING, "checksum": ""}
+UNMADE: dict[str, Any] = {
+    "orders": 0,
+    "items": 0,
+    "total": NOTHING,
+    "adjusted": NOTHING,
+    "checksum": "",
+}
 STEP = 20  # customers after which the progress is told
 # After these the chunk ends and the rest becomes another one's: well before the task's timeout, for
 # a mail server may take a minute for each mail.
@@ -121,10 +127,11 @@ def made_ready(
     Returns what its row is to say, and its mail if one is wanted.
     """
     try:
-        built = build(buyer.name, period, buyer.lines)
+        built = build(buyer.name, period, buyer.lines, buyer.adjustments)
         document = pdf.render(built)
         kept = keep(report, built, document)
-        message = write_mail(report, buyer, document) if buyer.wants_mail else None
+        wants_mail = buyer.wants_mail and not report.without_mail
+        message = write_mail(report, buyer, document) if wants_mail else None
     except SoftTimeLimitExceeded:
         raise  # the chunk's time is up, which is no fault of this customer
     except Exception as error:
@@ -197,13 +204,14 @@ def defer(report: CustomerReport, before: State, error: MailDeferred, **kept: An
 def keep(report: CustomerReport, built: Report, document: bytes) -> dict[str, Any]:
     """Put a report's file into the storage; return what its row is to say of it."""
     report.orders, report.items = built.now.orders, built.now.items
-    report.total = built.now.total
+    report.total, report.adjusted = built.now.total, built.now.adjusted
     name = report_name(report.period, report.pk)
     report.file.name = report_storage().save(name, ContentFile(document))
     return {
         "orders": report.orders,
         "items": report.items,
         "total": report.total,
+        "adjusted": report.adjusted,
         "file": report.file.name,
         "checksum": hashlib.sha256(document).hexdigest(),
         "missing_since": None,

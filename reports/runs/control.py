@@ -1,5 +1,6 @@
 """What people and schedules do to runs: start, retry, decide. `feeding` does the rest."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -79,7 +80,7 @@ def start_customer(period: Period, customer: Customer, feeder: Feeder) -> Custom
     Raises PeriodRefused, also for a customer without orders in the period.
     """
     check_period(period)
-    if not rows.orders_in(period).filter(customer=customer).exists():
+    if not rows.customers_in(period).filter(pk=customer.pk).exists():
         raise PeriodRefused(f"{customer} ordered nothing in {period.label}.")
     found, _ = ReportRun.objects.get_or_create(period=str(period))
     with transaction.atomic():
@@ -105,6 +106,25 @@ def retry(run: ReportRun, feeder: Feeder, **chosen: Any) -> int:
             run.failed -= count
             go_on(run, feeder)
     return count
+
+
+def remake(run: ReportRun, feeder: Feeder, reports: Collection[int], *, mail: bool) -> int:
+    """Make those of the `reports` anew that have ended, with a mail or without; return how many.
+
+    What orders and adjustments are now is what they tell; a mail says that it replaces the last
+    one. Those of which nobody knows whether they were mailed are left out: that is decided first.
+    """
+    fields = anew() | {"edition": F("edition") + 1, "without_mail": not mail}
+    with transaction.atomic():
+        run = locked(run.pk)
+        # Those of an open chunk are not counted yet.
+        ended = run.reports.filter(pk__in=reports, chunk__finished__isnull=False)
+        failed = ended.filter(state=CustomerReport.State.FAILED).update(**fields)
+        done = ended.filter(state__in=CustomerReport.DONE).update(**fields)
+        if done or failed:
+            run.done, run.failed = run.done - done, run.failed - failed
+            go_on(run, feeder)
+    return done + failed
 
 
 def anew() -> dict[str, Any]:

@@ -41,9 +41,13 @@ class MailDeferred(Exception):
 
 
 def message_id(report: CustomerReport) -> str:
-    """Return the Message-ID of a report's mail: the same whenever and however often it is sent."""
+    """Return the Message-ID of a report's mail: the same whenever and however often it is sent.
+
+    A report that is made anew has another one: mailboxes and archives know the first already.
+    """
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
-    return f"<report-{report.period}-{report.pk}@{domain}>"
+    edition = f"-{report.edition}" if report.edition > 1 else ""
+    return f"<report-{report.period}-{report.pk}{edition}@{domain}>"
 
 
 def own_url(report: CustomerReport) -> str:
@@ -60,6 +64,8 @@ def write_mail(report: CustomerReport, buyer: Buyer, pdf: bytes) -> EmailMessage
         "buyer": buyer,
         "report": report,
         "total": money(report.total),
+        "adjusted": money(report.adjusted) if report.adjusted else "",
+        "whole": money(report.total + report.adjusted),
         "url": own_url(report),
         "days": settings.REPORT_LINK_DAYS,
         "unsubscribe_url": unsubscribe,

@@ -10,6 +10,7 @@ from django.db.models.functions import TruncDate
 
 from meats.models import Customer, Order, OrderItem
 from reports.document.builder import NOTHING, Report, Share, Totals
+from reports.document.pdf import money
 from reports.document.rows import next_customers, ordered, ordered_by, orders_in
 from reports.models import CustomerReport
 from reports.periods import ZONE, Period
@@ -35,6 +36,7 @@ def reconcile(period: Period) -> Totals:
         orders=Sum("orders", default=0),
         items=Sum("items", default=0),
         total=Sum("total", default=NOTHING),
+        adjusted=Sum("adjusted", default=NOTHING),
     )
     reported = Totals(**built)
     wanted = ordered(period, without=reports.filter(checksum=""))
@@ -59,7 +61,7 @@ def differences(period: Period) -> Iterator[Difference]:
     """Yield the customers for whom the two sums differ, and who have orders but no report."""
     reports = CustomerReport.objects.filter(period=str(period)).exclude(checksum="")
     last = 0
-    fields = ("pk", "customer_id", "customer__email", "orders", "items", "total")
+    fields = ("pk", "customer_id", "customer__email", "orders", "items", "total", "adjusted")
     while batch := list(reports.filter(pk__gt=last).order_by("pk").values_list(*fields)[:BATCH]):
         last = batch[-1][0]
         found = ordered_by(period, [row[1] for row in batch])
@@ -85,7 +87,8 @@ def told(found: Iterator[Difference]) -> str:
 
 
 def described(totals: Totals) -> str:
-    return f"{totals.orders:,} orders, {totals.items:,} items and ${totals.total:,.2f}"
+    told = f"{totals.orders:,} orders, {totals.items:,} items and {money(totals.total)}"
+    return f"{told}, adjusted by {money(totals.adjusted)}" if totals.adjusted else told
 
 
 def overview(period: Period) -> Report:

@@ -148,7 +148,9 @@ CACHES = {
         "BACKEND": "hybrid_tasks.caches.RedisCache",  # Django's, with JSON instead of pickles
         "LOCATION": env.str("CACHE_URL", next_redis_database(REDIS_URL)),
         "KEY_PREFIX": "smokehouse",
-    }
+    },
+    # What each process may remember for itself, also while Redis is away.
+    "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "local"},
 }
 
 CELERY_BROKER_URL = REDIS_URL

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from reports.document.charts import monthly_charts
+from reports.document.charts import recent_charts
 from reports.forms import StartForm
 from reports.models import Cleanup, CustomerReport, ReportRun
 from reports.periods import Period
@@ -52,11 +52,11 @@ def index(request: HttpRequest) -> HttpResponse:
 def show_index(
     request: HttpRequest, form: StartForm, status: int = HTTPStatus.OK, **context: Any
 ) -> HttpResponse:
-    latest = ReportRun.objects.all()[:24]
+    latest = list(ReportRun.objects.all()[:24])
     context |= {
         "form": form,
-        "runs": [(run, Progress.of(run)) for run in latest],
-        "charts": monthly_charts(timezone.now()),
+        "runs": list(zip(latest, Progress.of_all(latest), strict=True)),
+        "charts": recent_charts(timezone.now()),
         "cleanup": Cleanup.objects.first(),
         "is_live": any(run.is_active for run in latest),
     }

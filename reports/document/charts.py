@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 
+from django.core.cache import caches
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncMonth
 
@@ -16,6 +17,7 @@ from reports.periods import ZONE, Period, months_later
 WIDTH, HEIGHT = 480, 220
 LEFT, RIGHT, TOP, BOTTOM = 62, 4, 12, 26
 MONTHS = 12
+REMEMBERED = 300  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,19 @@ def bar_chart(
         for number in range(int(top / rise) + 1)
     ]
     return Chart(key, title, bars, grid)
+
+
+def recent_charts(now: datetime) -> list[Chart]:
+    """Return what monthly_charts() did some minutes ago, if this process remembers it.
+
+    It adds up a year, which is too much for every view of a page.
+    """
+    key = f"reports.charts.{Period.month_of(now.astimezone(ZONE).date())}"
+    charts: list[Chart] | None = caches["local"].get(key)
+    if charts is None:
+        charts = monthly_charts(now)
+        caches["local"].set(key, charts, REMEMBERED)
+    return charts
 
 
 def monthly_charts(now: datetime) -> list[Chart]:

@@ -102,6 +102,7 @@ class CustomerReport(models.Model):
         FAILED = "failed", "Failed"
         UNKNOWN = "unknown", "Perhaps mailed"  # what was sending it died before it heard
 
+    TO_DO = (State.PENDING, State.SENDING)  # the latter until somebody has looked into the archive
     DONE = (State.SENT, State.KEPT)
     AMISS = (State.FAILED, State.UNKNOWN)
 

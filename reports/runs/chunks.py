@@ -172,7 +172,7 @@ def mail_report(
             "Report %s of customer %s: perhaps mailed", report.period, report.customer_id
         )
         mailer.hang_up()
-        change(report, State.SENDING, State.UNKNOWN, error=LOST)
+        return leave_open(report)
     else:
         change(report, State.SENDING, State.SENT, sent_at=timezone.now())
     return True
@@ -198,6 +198,20 @@ def defer(report: CustomerReport, before: State, error: MailDeferred, **kept: An
     wait = timedelta(seconds=settings.REPORT_RETRY_SECONDS * 4**report.tries)
     later = {"chunk": None, "tries": tries, "not_before": timezone.now() + wait}
     change(report, before, State.PENDING, error=str(error), **later, **kept)
+    return False
+
+
+def leave_open(report: CustomerReport) -> bool:
+    """Note that nobody knows whether a mail was accepted; return whether it stays so.
+
+    If there is an archive, a later chunk looks into it, when it has what was accepted until now.
+    """
+    if not settings.MAIL_ARCHIVE:
+        return change(report, State.SENDING, State.UNKNOWN, error=LOST)
+    wait = timedelta(seconds=settings.REPORT_RETRY_SECONDS)
+    CustomerReport.objects.filter(pk=report.pk, state=State.SENDING).update(
+        chunk=None, not_before=timezone.now() + wait, error=LOST
+    )
     return False
 
 

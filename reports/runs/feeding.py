@@ -93,7 +93,7 @@ class Feeder:
             run = locked(run_id)
             if run.state != ReportRun.State.FINISHING or run.finisher_id != finisher_id:
                 return False
-            if run.reports.filter(state=CustomerReport.State.PENDING, chunk=None).exists():
+            if run.reports.filter(state__in=CustomerReport.TO_DO, chunk=None).exists():
                 run.state = ReportRun.State.RUNNING
                 self.feed(run)
                 return False
@@ -119,7 +119,7 @@ def next_reports(run: ReportRun) -> list[int]:
     """Return the keys of the next reports to make, whose rows are made if there are none."""
     ready = Q(not_before=None) | Q(not_before__lte=timezone.now())
     left = list(
-        run.reports.filter(ready, chunk=None, state=CustomerReport.State.PENDING)
+        run.reports.filter(ready, chunk=None, state__in=CustomerReport.TO_DO)
         .order_by("pk")
         .values_list("pk", flat=True)[: settings.REPORT_CHUNK]
     )
@@ -140,7 +140,7 @@ def next_deferred(run: ReportRun) -> dict[int, datetime]:
 
     Those that come much later are left to another chunk.
     """
-    waiting = run.reports.filter(chunk=None, state=CustomerReport.State.PENDING)
+    waiting = run.reports.filter(chunk=None, state__in=CustomerReport.TO_DO)
     first = waiting.aggregate(first=Min("not_before"))["first"]
     if first is None:
         return {}
@@ -152,7 +152,7 @@ def next_deferred(run: ReportRun) -> dict[int, datetime]:
 
 def deferred(run: ReportRun) -> dict[str, Any]:
     """Return how many reports wait to be tried again, and when the `first` of them may be."""
-    waiting = run.reports.filter(state=CustomerReport.State.PENDING, not_before__isnull=False)
+    waiting = run.reports.filter(state__in=CustomerReport.TO_DO, not_before__isnull=False)
     return waiting.aggregate(count=Count("pk"), first=Min("not_before"))
 
 

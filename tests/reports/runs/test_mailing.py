@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from email import message_from_bytes
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,12 +30,13 @@ class Moody:
     """An aiosmtpd handler that keeps to whom mail was accepted, and answers as it is told.
 
     Attributes:
+        archive: a Maildir that gets a copy of what was accepted.
         answers: for each recipient what is answered, one after the other, at which stage.
     """
 
     def __init__(self) -> None:
         self.accepted: Counter[str] = Counter()
-        self.message_ids: list[str] = []
+        self.archive: Path | None = None
         self.answers: dict[str, list[tuple[str, str]]] = {}
         self.tries: Counter[str] = Counter()
 
@@ -56,8 +57,12 @@ class Moody:
         (address,) = envelope.rcpt_tos
         if said := self.answer("DATA", address):
             return said
+        if said := self.answer("CUT", address):
+            server.transport.abort()
+            return said
         self.accepted[address] += 1
-        self.message_ids.append(str(message_from_bytes(envelope.content)["Message-ID"]))
+        if self.archive:
+            (self.archive / "new" / str(self.accepted.total())).write_bytes(envelope.content)
         if self.answer("LOST", address):
             server.transport.abort()
         return "250 OK"
@@ -255,6 +260,22 @@ def test_a_connection_that_is_lost_leaves_one_open_and_stops_nobody(
     run = send_all(tasks)
     assert (run.state, run.done, run.failed) == ("finished", 3, 1)
     assert report_of(customers[1]).state == State.UNKNOWN
+    assert moody.accepted == {customer.email: 1 for customer in customers}
+
+
+@pytest.mark.parametrize("stage", ["LOST", "CUT"])
+def test_the_archive_decides_on_a_connection_that_was_lost(
+    moody: Moody, tasks: CapturedTasks, settings: Settings, tmp_path: Path, stage: str
+) -> None:
+    """Accepted or not: before the mail server said so, or before it had the mail."""
+    moody.archive = tmp_path
+    (tmp_path / "new").mkdir()
+    settings.MAIL_ARCHIVE = str(tmp_path)
+    customers = add_customers(3)
+    moody.answers[customers[1].email] = [(stage, "250 now")]
+    run = send_all(tasks)
+    assert (run.state, run.done, run.failed) == ("finished", 3, 0)
+    assert report_of(customers[1]).error == ""
     assert moody.accepted == {customer.email: 1 for customer in customers}
 
 

@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Lower
 from django.urls import reverse
@@ -47,7 +48,8 @@ class Order(models.Model):
 
     Attributes:
         token: from the form that made the order; the same form sent twice makes one order.
-        price: the sum of the items' prices, as it was when the order was made.
+        price: the sum of the items' prices, as it was when the order was made: what is given back
+            or charged later is an Adjustment.
         task_ids: ids of the tasks that the order started, by what they do.
     """
 
@@ -96,3 +98,38 @@ class OrderItem(models.Model):
 
     def __str__(self) -> str:
         return self.meat
+
+
+class Adjustment(models.Model):
+    """Money given back for an order, or charged in addition, after it was made.
+
+    The order stays as it was, so that a month that is over keeps its sums; this counts when it
+    happens. What was wrong about it is put right by another one.
+
+    Attributes:
+        amount: what it adds to the order's price; below zero for a refund.
+        reason: for the customer, whose report shows it.
+        made_by: the member of the staff; None if there is no such user any more.
+    """
+
+    class Kind(models.TextChoices):
+        REFUND = "refund", "Refund"
+        CORRECTION = "correction", "Correction"
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="adjustments")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.REFUND)
+    amount = models.DecimalField(max_digits=9, decimal_places=2)
+    reason = models.CharField(max_length=200)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True, editable=False)
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, editable=False
+    )
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+        constraints = (
+            models.CheckConstraint(condition=~models.Q(amount=0), name="adjustment_of_something"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.amount} for {self.order}"

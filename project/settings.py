@@ -163,7 +163,9 @@ CACHES = {
         "BACKEND": "hybrid_tasks.caches.RedisCache",  # Django's, with JSON instead of pickles
         "LOCATION": env.str("CACHE_URL", next_redis_database(REDIS_URL)),
         "KEY_PREFIX": "smokehouse",
-    }
+    },
+    # What each process may remember for itself, also while Redis is away.
+    "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "local"},
 }
 
 CELERY_BROKER_URL = REDIS_URL
@@ -270,6 +272,10 @@ FLOWER_URL = env.str("FLOWER_URL", "")
 # tasks are on their way at once.
 REPORT_CHUNK = env.int("REPORT_CHUNK", 100, validate=validate.Range(min=1))
 REPORT_CHUNKS_AHEAD = env.int("REPORT_CHUNKS_AHEAD", 20, validate=validate.Range(min=1))
+# How often a report is mailed that the mail server does not take for now; how long the second time
+# waits, in seconds. Each further wait is four times as long: six times take some six hours.
+REPORT_TRIES = env.int("REPORT_TRIES", 6, validate=validate.Range(min=1, max=10))
+REPORT_RETRY_SECONDS = env.float("REPORT_RETRY_SECONDS", 60.0, validate=validate.Range(min=0))
 # For how many days the link in a report's mail opens it.
 REPORT_LINK_DAYS = env.int("REPORT_LINK_DAYS", 60, validate=validate.Range(min=1))
 # A Maildir with a copy of all mail that the server accepted, if there is one: it tells whether a

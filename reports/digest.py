@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from hybrid_tasks.models import OutboxTask
-from meats.models import Customer, Order
+from meats.models import Adjustment, Customer, Order
 from reports.document.builder import NOTHING
 from reports.document.pdf import money
 from reports.models import Cleanup, CustomerReport, ReportRun
@@ -48,4 +48,6 @@ def send() -> int:
 def sums_since(begins: object, ends: object) -> dict[str, object]:
     orders = Order.objects.filter(created_at__gte=begins, created_at__lt=ends).order_by()
     sums = orders.aggregate(orders=Count("pk"), revenue=Sum("price", default=NOTHING))
-    return {"orders": sums["orders"], "revenue": money(sums["revenue"])}
+    adjustments = Adjustment.objects.filter(created_at__gte=begins, created_at__lt=ends).order_by()
+    adjusted = adjustments.aggregate(sum=Sum("amount", default=NOTHING))["sum"]
+    return {"orders": sums["orders"], "revenue": money(sums["revenue"] + adjusted)}

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from hybrid_tasks.tasks import TaskContext, TaskResult, task
+from hybrid_tasks.tasks import TaskContext, task
 from meats.backoffs import patient
 from reports import digest
 from reports.cleanup import nightly
@@ -13,7 +13,6 @@ from reports.models import ReportChunk, ReportRun
 from reports.periods import Period
 from reports.runs import chunks, control, finishing
 from reports.runs.feeding import Feeder
-from reports.runs.overview import Unreconciled
 
 logger = logging.getLogger(__name__)
 
@@ -41,20 +40,27 @@ def send_chunk(context: TaskContext, chunk_id: int) -> dict[str, int]:
     return {"done": done, "failed": failed}
 
 
-def unless_unreconciled(exception: BaseException, result: TaskResult) -> float | None:
-    """Give up where the numbers do not add up: they will not do so later either."""
-    return None if isinstance(exception, Unreconciled) else patient(exception, result)
-
-
-@task(backend="celery", max_attempts=5, backoff=unless_unreconciled, timeout=900, durable=True)
-def finish_run(run_id: int) -> str:
-    """Check the numbers of a run and tell the staff; return its state."""
+@task(
+    backend="celery",
+    takes_context=True,
+    max_attempts=5,
+    backoff=patient,
+    timeout=900,
+    durable=True,
+)
+def finish_run(context: TaskContext, run_id: int) -> bool:
+    """Compare the sums of a run and close it; return whether it is closed."""
     run = ReportRun.objects.get(pk=run_id)
-    finishing.finish(run)
-    return run.state
+    return finishing.finish(run, context.task_result.id, feeder)
 
 
-feeder = Feeder(send_chunk, finish_run)
+@task(backend="celery", max_attempts=5, backoff=patient, timeout=900, durable=True)
+def announce_run(run_id: int) -> None:
+    """Tell the staff how a run has ended."""
+    finishing.tell_staff(ReportRun.objects.get(pk=run_id))
+
+
+feeder = Feeder(send_chunk, finish_run, announce_run)
 
 
 @task(backend="celery", max_attempts=5, backoff=patient, timeout=900, durable=True)

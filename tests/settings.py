@@ -28,7 +28,7 @@ os.environ |= {
 from project.settings import *  # noqa: E402, F403
 
 # In this process only: results need no broker, and what cannot run here is an error at once.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES["default"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}  # noqa: F405
 TASKS["default"]["OPTIONS"]["overflow"] = None  # noqa: F405
 # A file, which other processes and threads of the tests can open; in memory they share its locks.
 DATABASES["default"]["TEST"] = {"NAME": f"{directory}/test.sqlite3"}  # noqa: F405

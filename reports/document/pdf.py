@@ -20,6 +20,7 @@ MARGIN = 50.0
 ROOM = WIDTH - 2 * MARGIN
 LISTED = 9  # meats, and flavors; what is left over shares one more row
 ROW = 17.0
+NOTES = 4  # refunds and corrections in a line of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def render(report: Report, words: Words = CUSTOMERS, notes: Sequence[str] = ()) 
     )
     page.shares("Meats", "items", report.meats, "Flavors", "orders", report.flavors)
     page.down(14)
-    for note in notes:
+    for note in [*adjustment_notes(report), *notes]:
         page.down(ROW)
         page.text(MARGIN, fonts.shortened(note, 10, ROOM), 10)
     first, after = report.period.first, report.period.after
@@ -68,7 +69,23 @@ def render(report: Report, words: Words = CUSTOMERS, notes: Sequence[str] = ()) 
 
 
 def money(amount: Decimal) -> str:
-    return f"${amount:,.2f}"
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
+
+
+def adjustment_notes(report: Report) -> list[str]:
+    """Return the refunds and corrections in lines, and what all comes to with them."""
+    adjusted = report.now.adjusted
+    if not report.adjustments and not adjusted:
+        return []
+    lines = [
+        f"{one.at:%-d %b}: {one.kind} for order {one.order}, {money(one.amount)}. {one.reason}"
+        for one in report.adjustments[:NOTES]
+    ]
+    if len(report.adjustments) > NOTES:
+        rest = sum((one.amount for one in report.adjustments[NOTES:]), Decimal(0))
+        lines.append(f"{counted(len(report.adjustments) - NOTES, 'more one')}: {money(rest)}.")
+    whole = money(report.now.total + adjusted)
+    return [*lines, f"With refunds and corrections of {money(adjusted)}: {whole}."]
 
 
 def compared(report: Report, words: Words) -> str:

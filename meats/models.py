@@ -2,11 +2,13 @@
 
 from uuid import uuid4
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 
+from meats.addresses import normalise
 from meats.limits import MAX_FLAVOR_LENGTH, MAX_MEAT_LENGTH, MAX_NAME_LENGTH
 
 
@@ -31,6 +33,14 @@ class Customer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} <{self.email}>" if self.name else self.email
+
+    def clean(self) -> None:
+        """Write the address as `addresses.normalise` does; what cannot be mailed is refused."""
+        if self.email:
+            try:
+                self.email = normalise(self.email)
+            except ValidationError as error:
+                raise ValidationError({"email": error}) from error
 
     @property
     def first_name(self) -> str:

@@ -10,6 +10,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from hybrid_tasks.tasks import Task
+from meats.addresses import normalise
 from meats.menu import DEFAULT_FLAVOR, price_of, total_price
 from meats.models import Customer, Order, OrderItem
 from meats.tasks import notify_partner, send_confirmation, send_welcome, smoke_order, write_receipt
@@ -65,9 +66,13 @@ def subscribe(name: str, email: str) -> None:
 
 
 def find_customer(name: str, email: str) -> Customer:
-    """Return the customer with this email address, in whatever case; make one if there is none."""
+    """Return the customer with this email address; make one if there is none.
+
+    Raises ValidationError for an address that cannot be mailed.
+    """
+    address = normalise(email)
     customer, _ = Customer.objects.get_or_create(
-        email__lower=email.lower(), defaults={"name": name, "email": email}
+        email__lower=address, defaults={"name": name, "email": address}
     )
     return customer
 

@@ -79,7 +79,14 @@ def oversmoke() -> None:
 
 
 # Where many wait, emails and calls go before it: it takes a place for long.
-@task(takes_context=True, max_attempts=3, timeout=300, priority=-10)
+@task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.patient,
+    timeout=300,
+    priority=-10,
+)
 async def smoke_order(context: TaskContext, order_uuid: str) -> None:
     """Smoke the meats of an order, step by step; an attempt goes on where the last one ended."""
     order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)
@@ -132,7 +139,7 @@ async def notify_partner(context: TaskContext, order_uuid: str) -> int:
 
 
 # Not async: files have no async calls, so it runs in a thread of the loop's pool.
-@task(max_attempts=3, timeout=60)
+@task(durable=True, max_attempts=5, backoff=backoffs.patient, timeout=60)
 def write_receipt(order_uuid: str) -> str:
     """Write the receipt of an order; return the file's name."""
     order = Order.objects.select_related("customer").get(uuid=order_uuid)

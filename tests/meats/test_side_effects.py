@@ -154,19 +154,49 @@ def test_five_attempts_outlast_an_outage_of_a_minute(settings: Settings) -> None
     assert sum(waits) > 60
 
 
+def refused_recipients(*answers: tuple[int, str]) -> aiosmtplib.SMTPRecipientsRefused:
+    refused = [aiosmtplib.SMTPRecipientRefused(code, text, "ada@x") for code, text in answers]
+    return aiosmtplib.SMTPRecipientsRefused(refused)
+
+
 @pytest.mark.parametrize(
-    ("error", "gives_up"),
+    "error",
     [
-        (aiosmtplib.SMTPConnectError("refused"), False),
-        (aiosmtplib.SMTPResponseException(451, "later"), False),
-        (aiosmtplib.SMTPResponseException(550, "no such user"), True),
-        (aiosmtplib.SMTPRecipientsRefused([aiosmtplib.SMTPRecipientRefused(550, "no", "a")]), True),
-        (
-            aiosmtplib.SMTPRecipientsRefused([aiosmtplib.SMTPRecipientRefused(450, "full", "a")]),
-            False,
-        ),
+        refused_recipients((550, "5.1.1 no such user")),
+        refused_recipients((501, "5.1.3 Bad recipient address syntax")),
+        refused_recipients((552, "mailbox full"), (553, "not allowed")),
+        aiosmtplib.SMTPDataError(554, "5.6.0 we do not like its contents"),
+        aiosmtplib.SMTPDataError(552, "too long"),
     ],
 )
-def test_mail_that_is_refused_for_good_is_not_sent_again(error: Exception, gives_up: bool) -> None:
+def test_mail_that_is_refused_for_good_is_not_sent_again(error: Exception) -> None:
     result = states.started(states.make(notify_partner, [], {}, "default"), "test")
-    assert (backoffs.for_mail(error, result) is None) == gives_up
+    assert backoffs.for_mail(error, result) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        aiosmtplib.SMTPConnectError("refused"),
+        aiosmtplib.SMTPConnectResponseError(554, "no service for you"),
+        aiosmtplib.SMTPServerDisconnected("gone"),
+        aiosmtplib.SMTPReadTimeoutError("slow"),
+        aiosmtplib.SMTPHeloError(550, "who are you?"),
+        aiosmtplib.SMTPAuthenticationError(535, "5.7.8 wrong password"),
+        aiosmtplib.SMTPSenderRefused(550, "unknown sender", "us@x"),
+        aiosmtplib.SMTPSenderRefused(530, "5.7.0 log in first", "us@x"),
+        aiosmtplib.SMTPDataError(421, "stopping"),
+        aiosmtplib.SMTPDataError(451, "later"),
+        aiosmtplib.SMTPDataError(554, "5.7.1 your address is on a list"),
+        refused_recipients((450, "greylisted")),
+        refused_recipients((550, "gone"), (452, "full")),
+        refused_recipients((530, "log in first")),
+        refused_recipients((554, "5.7.1 <ada@x>: Relay access denied")),
+        refused_recipients((550, "relay not permitted")),
+        refused_recipients((553, "sorry, that domain isn't in my list of allowed rcpthosts")),
+        OSError("the network is away"),
+    ],
+)
+def test_mail_that_is_refused_for_now_or_because_of_us_is_sent_again(error: Exception) -> None:
+    result = states.started(states.make(notify_partner, [], {}, "default"), "test")
+    assert backoffs.for_mail(error, result) is not None

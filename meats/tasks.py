@@ -20,6 +20,8 @@ from meats.outgoing import http_client
 logger = logging.getLogger(__name__)
 
 COUNT_TO = 5
+# Of an email's attempt: its sending, which has a limit of its own, and above all its turn.
+MAIL_SECONDS = 1800
 
 
 @task(timeout=120)
@@ -108,7 +110,13 @@ async def smoke_order(context: TaskContext, order_uuid: str) -> None:
     )
 
 
-@task(takes_context=True, durable=True, max_attempts=5, backoff=backoffs.for_mail, timeout=60)
+@task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.for_mail,
+    timeout=MAIL_SECONDS,
+)
 async def send_confirmation(context: TaskContext, order_uuid: str) -> None:
     """Send the customer the confirmation of an order."""
     order = (
@@ -146,7 +154,13 @@ def write_receipt(order_uuid: str) -> str:
     return receipts.write(order).name
 
 
-@task(takes_context=True, durable=True, max_attempts=5, backoff=backoffs.for_mail, timeout=60)
+@task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.for_mail,
+    timeout=MAIL_SECONDS,
+)
 async def send_welcome(context: TaskContext, customer_id: int, signed: str) -> None:
     """Welcome a subscriber; `signed` is what the link to unsubscribe carries."""
     customer = await Customer.objects.aget(pk=customer_id)

@@ -119,7 +119,7 @@ class SubscribeForm(CustomerForm):
 
 
 class OrderForm(CustomerForm):
-    """The form of POST /orders/. Its token makes a form that is sent twice one order."""
+    """The form of POST /orders/. By its token a form that is sent twice is known."""
 
     token = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
     meats = forms.MultipleChoiceField(

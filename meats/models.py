@@ -56,7 +56,7 @@ class Order(models.Model):
     """Meats that a customer wants smoked. Whoever knows the uuid may see and collect it.
 
     Attributes:
-        token: from the form that made the order; the same form sent twice makes one order.
+        token: of the form that made the order and what it said; the same sent twice is one order.
         price: the sum of the items' prices, as it was when the order was made.
         task_ids: ids of the tasks that the order started, by what they do.
     """

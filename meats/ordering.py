@@ -1,7 +1,8 @@
 """Orders and subscriptions, made and ended: the rows, and the tasks that come with them."""
 
+import json
 from collections.abc import Sequence
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from django.core import signing
 from django.db import transaction
@@ -30,17 +31,20 @@ unsubscribe_signer = signing.Signer(salt="meats.unsubscribe")
 
 @transaction.atomic
 def place_order(*, token: UUID, meats: Sequence[str], flavor: str, name: str, email: str) -> Order:
-    """Return the order of this token: a new one, with its tasks enqueued, or the one there is.
+    """Return the order of this form: a new one, with its tasks enqueued, or the one there is.
 
-    Rows and tasks belong to one transaction: all of them are there, or nothing is.
+    A form that is sent twice is one order; changed and sent again, it is a second one. Rows and
+    tasks belong to one transaction: all of them are there, or nothing is.
     """
     uuid = uuid4()
+    customer = find_customer(name, email)
+    flavor = flavor or DEFAULT_FLAVOR
     order, is_new = Order.objects.get_or_create(
-        token=token,
+        token=uuid5(token, json.dumps([*meats, flavor, name, customer.email])),
         defaults={
             "uuid": uuid,
-            "customer": find_customer(name, email),
-            "flavor": flavor or DEFAULT_FLAVOR,
+            "customer": customer,
+            "flavor": flavor,
             "price": total_price(meats),
             # Sent when the transaction is committed; the ids are known at once.
             "task_ids": lambda: {

@@ -87,9 +87,30 @@ def test_an_order_starts_its_four_side_effects(orderer: Orderer) -> None:
 def test_a_form_that_is_sent_twice_makes_one_order(orderer: Orderer) -> None:
     token = str(uuid4())
     first = orderer.order(token=token)
-    assert orderer.order(token=token, meats=["brisket"]) == first
+    assert orderer.order(token=token, email="ADA@example.com ") == first
     assert Order.objects.count() == 1
     assert len(orderer.tasks.enqueued) == 4
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"meats": ["brisket"]},
+        {"more": "tofu, halloumi"},
+        {"flavor": "Hickory"},
+        {"name": "Ada Elm"},
+        {"email": "ada@example.org"},
+    ],
+)
+def test_a_form_that_is_changed_and_sent_again_makes_a_second_order(
+    changed: dict[str, Any], orderer: Orderer
+) -> None:
+    token = str(uuid4())
+    first = orderer.order(token=token)
+    second = orderer.order(token=token, **changed)
+    assert second != first
+    assert len(orderer.tasks.enqueued) == 8
+    assert orderer.order(token=token) == first
 
 
 def test_an_order_that_fails_half_way_leaves_and_starts_nothing(

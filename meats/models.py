@@ -13,12 +13,22 @@ from meats.limits import MAX_FLAVOR_LENGTH, MAX_MEAT_LENGTH, MAX_NAME_LENGTH
 
 
 class Customer(models.Model):
-    """Someone who ordered or subscribed, known by their email address."""
+    """Someone who ordered or subscribed, known by their email address.
+
+    Attributes:
+        confirmed_at: when its owner said that the address is theirs. Until then mail to it carries
+            nothing that was typed into a form.
+        asked_at: when the last mail that asks for that was begun.
+        subscription_asked_at: when somebody asked to subscribe the address, who may not own it.
+    """
 
     name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
     email = models.EmailField()
     subscribed_at = models.DateTimeField(null=True, blank=True)
     unsubscribed_at = models.DateTimeField(null=True, blank=True)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    subscription_asked_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -59,6 +69,8 @@ class Order(models.Model):
         token: of the form that made the order and what it said; the same sent twice is one order.
         price: the sum of the items' prices, as it was when the order was made.
         task_ids: ids of the tasks that the order started, by what they do.
+        asks_to_confirm: whether its email asks the customer, if need be, to confirm the address.
+        mailed_at: when the email with its details was sent.
     """
 
     class State(models.TextChoices):
@@ -76,6 +88,8 @@ class Order(models.Model):
     smoked_at = models.DateTimeField(null=True, blank=True)
     collected_at = models.DateTimeField(null=True, blank=True)
     task_ids = models.JSONField(default=dict, blank=True)
+    asks_to_confirm = models.BooleanField(default=False, db_default=False, editable=False)
+    mailed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ("-created_at",)

@@ -231,6 +231,8 @@ PARTNER_URL = env.str("PARTNER_URL", f"{OUTGOING_URL}post")
 # How long an email or a call to the partner waits before its second attempt, in seconds; each
 # further wait is four times as long, so that five attempts outlast an outage of some minutes.
 RETRY_SECONDS = env.float("RETRY_SECONDS", 5.0, validate=validate.Range(min=0))
+# For how many days the link works that confirms an address.
+CONFIRM_DAYS = env.int("CONFIRM_DAYS", 7, validate=validate.Range(min=1))
 RECEIPTS_DIR = Path(env.str("RECEIPTS_DIR", str(VAR_DIR / "receipts")))
 # Event streams that one process keeps open at most.
 MAX_STREAMS = env.int("MAX_STREAMS", 1000, validate=validate.Range(min=0))

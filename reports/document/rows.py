@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
 
 from meats.models import Order
 from reports.document.builder import Line, Totals
@@ -17,7 +17,8 @@ ORDERS_AT_ONCE = 5_000
 
 COLUMNS = (
     *("customer_id", "pk", "uuid", "created_at", "flavor", "price", "items__meat", "items__price"),
-    *("customer__name", "customer__email", "customer__unsubscribed_at"),
+    *("customer__name", "customer__email"),
+    *("customer__confirmed_at", "customer__unsubscribed_at"),
 )
 
 
@@ -75,9 +76,12 @@ def buyers(period: Period, customers: Collection[int]) -> Iterator[Buyer]:
     for customer_id, of_customer in groupby(rows, key=itemgetter(0)):
         lines = []
         for row in of_customer:
-            _, _, uuid, ordered_at, flavor, price, meat, item_price, name, email, gone = row
+            _, _, uuid, ordered_at, flavor, price, meat, item_price, *customer = row
+            name, email, confirmed, gone = customer
             lines.append(Line(str(uuid), ordered_at, flavor, price, meat, item_price))
-        yield Buyer(customer_id, name or email, email, gone is None, lines)
+        # A report holds what was typed into forms, perhaps by a stranger to the address.
+        wants_mail = confirmed is not None and gone is None
+        yield Buyer(customer_id, name or email, email, wants_mail, lines)
 
 
 def ordered(period: Period, *, without: QuerySet[CustomerReport] | None = None) -> Totals:
@@ -107,7 +111,8 @@ def count_mails(period: Period) -> int:
     has_report = CustomerReport.objects.filter(customer=OuterRef("customer"), period=str(period))
     return (
         orders_in(period)
-        .filter(Q(customer__unsubscribed_at=None), ~Exists(has_report))
+        .filter(~Exists(has_report), customer__unsubscribed_at=None)
+        .exclude(customer__confirmed_at=None)
         .values("customer")
         .distinct()
         .count()

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from uuid import UUID
 
 import aiosmtplib
 import httpx
 import pytest
 from django.core import mail
 from django.tasks import TaskResultStatus
+from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from hybrid_tasks.results import states
@@ -17,7 +19,7 @@ from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import Task
 from hybrid_tasks.testing import capture_tasks
 from meats import backoffs, receipts
-from meats.models import Order
+from meats.models import Customer, Order
 from meats.ordering import SIDE_EFFECTS, place_order
 from meats.tasks import notify_partner, smoke_order
 from tests.meats.test_orders import fields
@@ -31,7 +33,7 @@ def order(settings: Settings, tmp_path: Path) -> Order:
     with capture_tasks():
         data = fields()
         return place_order(
-            token=data["token"],
+            token=UUID(data["token"]),
             meats=["ribs", "<b>tofu</b>"],
             flavor="Gold Bond",
             name=data["name"],
@@ -74,6 +76,7 @@ def test_smoking_goes_on_where_it_was_interrupted(
 
 
 def test_the_confirmation_has_text_and_html_and_the_tasks_id(order: Order, run: Run) -> None:
+    Customer.objects.update(confirmed_at=timezone.now())
     result = run(SIDE_EFFECTS["confirmation"], order)
     (message,) = mail.outbox
     assert message.to == ["ada@example.com"]

@@ -27,14 +27,14 @@ def sign(customer: Customer) -> str:
     return signer.sign(f"{customer.pk}-{_digest(customer.email)}")
 
 
-def find_signed(signed: str) -> Customer | None:
+async def find_signed(signed: str) -> Customer | None:
     """Return the customer of a link; None if there is none of this key and address any more.
 
     Raises signing.SignatureExpired after CONFIRM_DAYS, and signing.BadSignature.
     """
     value = signer.unsign(signed, max_age=timedelta(days=settings.CONFIRM_DAYS))
     key, _, digest = value.partition("-")
-    customer = Customer.objects.filter(pk=key).first()
+    customer = await Customer.objects.filter(pk=key).afirst()
     return customer if customer and _digest(customer.email) == digest else None
 
 

@@ -70,10 +70,16 @@ def get_limiter() -> SlidingWindowCounterRateLimiter:
 
 
 def address_of(request: HttpRequest) -> str:
-    """Return whom to count: the address, or of IPv6 the /64 network that one visitor has."""
+    """Return whom to count: the address, or of IPv6 the /64 network that one visitor has.
+
+    A server that listens on both sees IPv4 as ::ffff:192.0.2.7: all in one network, but not one.
+    """
     address = request.META.get("REMOTE_ADDR", "")
     try:
         known = ip_address(address)
     except ValueError:  # a socket file has none
         return address
-    return known.exploded[:19] if isinstance(known, IPv6Address) else address
+    if not isinstance(known, IPv6Address):
+        return address
+    # By its number: with a zone (fe80::1%eth0) it has no such form.
+    return str(known.ipv4_mapped) if known.ipv4_mapped else IPv6Address(int(known)).exploded[:19]

@@ -35,10 +35,10 @@ async def subscribe(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def confirm(request: HttpRequest, signed: str) -> HttpResponse:
+async def confirm(request: HttpRequest, signed: str) -> HttpResponse:
     """Ask whose address it is (GET), for programs follow links, too; note the answer (POST)."""
     try:
-        customer = confirming.find_signed(signed)
+        customer = await confirming.find_signed(signed)
     except SignatureExpired:
         customer = None
     except BadSignature:
@@ -47,8 +47,8 @@ def confirm(request: HttpRequest, signed: str) -> HttpResponse:
         return render(request, "meats/confirm.html", status=HTTPStatus.GONE)
     subscribes = request.POST.get("subscribe") == "yes"
     if request.method == "POST":
-        ordering.confirm(customer, subscribes=subscribes)
-        customer.refresh_from_db()
+        await sync_to_async(ordering.confirm)(customer, subscribes=subscribes)
+        await customer.arefresh_from_db()
     wants_subscription = customer.subscription_asked_at is not None
     context = {
         "customer": customer,

@@ -43,6 +43,9 @@ if not SECRET_KEY:
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 
+# Whose X-Forwarded-* headers the server believes: uvicorn reads it, and a check for deployments.
+FORWARDED_ALLOW_IPS: list[str] = env.list("FORWARDED_ALLOW_IPS", ["127.0.0.1"])
+
 # On everywhere but in development. Behind a proxy that ends TLS, start uvicorn with --proxy-headers
 # and FORWARDED_ALLOW_IPS, or every request is redirected to itself.
 HTTPS_ONLY = env.bool("HTTPS_ONLY", not DEBUG)
@@ -234,8 +237,9 @@ RETRY_SECONDS = env.float("RETRY_SECONDS", 5.0, validate=validate.Range(min=0))
 # For how many days the link works that confirms an address.
 CONFIRM_DAYS = env.int("CONFIRM_DAYS", 7, validate=validate.Range(min=1))
 RECEIPTS_DIR = Path(env.str("RECEIPTS_DIR", str(VAR_DIR / "receipts")))
-# Event streams that one process keeps open at most.
+# Event streams that one process keeps open at most, and how many of them for one address.
 MAX_STREAMS = env.int("MAX_STREAMS", 1000, validate=validate.Range(min=0))
+MAX_STREAMS_PER_ADDRESS = env.int("MAX_STREAMS_PER_ADDRESS", 20, validate=validate.Range(min=0))
 # How often one address may order or subscribe, and where all processes count it.
 POST_RATE = env.str("POST_RATE", "30/minute")
 RATE_LIMIT_URL = env.str("RATE_LIMIT_URL", f"async+{CACHES['default']['LOCATION']}")

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from functools import wraps
-from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 from time import time
 from weakref import WeakKeyDictionary
@@ -14,7 +13,7 @@ from limits import RateLimitItem, parse
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.storage import storage_from_string
 
-from meats.responses import AsyncView, text_response
+from meats.responses import AsyncView, too_many_requests
 
 logger = logging.getLogger(__name__)
 
@@ -29,20 +28,18 @@ def limit_posts(view: AsyncView) -> AsyncView:
     @wraps(view)
     async def limited(request: HttpRequest) -> HttpResponse:
         seconds = await seconds_to_wait(view.__name__, address_of(request))
-        if not seconds:
-            return await view(request)
-        return text_response(
-            f"You are too quick for us: please try again in {seconds} s.",
-            HTTPStatus.TOO_MANY_REQUESTS,
-            seconds,
-        )
+        return too_many_requests(request, seconds) if seconds else await view(request)
 
     return limited
 
 
-async def seconds_to_wait(action: str, address: str) -> int:
-    """Count one `action` of an address; return 0, or for how long it has none left."""
-    limiter, rate = get_limiter(), parse(settings.POST_RATE)
+async def seconds_to_wait(action: str, address: str, setting: str = "POST_RATE") -> int:
+    """Count one `action` of an address; return 0, or for how long it has none left.
+
+    Arguments:
+        setting: the setting that says how often it may.
+    """
+    limiter, rate = get_limiter(), parse(getattr(settings, setting))
     try:
         if await limiter.hit(rate, action, address):
             return 0

@@ -242,6 +242,9 @@ MAX_STREAMS = env.int("MAX_STREAMS", 1000, validate=validate.Range(min=0))
 MAX_STREAMS_PER_ADDRESS = env.int("MAX_STREAMS_PER_ADDRESS", 20, validate=validate.Range(min=0))
 # How often one address may order or subscribe, and where all processes count it.
 POST_RATE = env.str("POST_RATE", "30/minute")
+# How often one address may try to log in as staff, and how often anybody with one name.
+LOGIN_RATE = env.str("LOGIN_RATE", "10/5 minutes")
+LOGIN_NAME_RATE = env.str("LOGIN_NAME_RATE", "50/5 minutes")
 RATE_LIMIT_URL = env.str("RATE_LIMIT_URL", f"async+{CACHES['default']['LOCATION']}")
 RATE_LIMIT_OPTIONS: dict[str, Any] = (
     {"implementation": "redispy", "socket_connect_timeout": 1, "socket_timeout": 1}

@@ -271,6 +271,9 @@ REPORT_LINK_DAYS = env.int("REPORT_LINK_DAYS", 60, validate=validate.Range(min=1
 # A Maildir with a copy of all mail that the server accepted, if there is one: it tells whether a
 # mail was accepted whose worker was killed before it heard so.
 MAIL_ARCHIVE = env.str("MAIL_ARCHIVE", "")
+# The staff are told of tasks that failed for good when it happens, but by one mail in so many
+# minutes at most; 0 for never.
+DEAD_LETTER_MINUTES = env.int("DEAD_LETTER_MINUTES", 15, validate=validate.Range(min=0, max=1440))
 # After how many days the nightly cleanup removes things.
 KEEP_RECEIPTS_DAYS = env.int("KEEP_RECEIPTS_DAYS", 90, validate=validate.Range(min=1))
 KEEP_REPORTS_DAYS = env.int("KEEP_REPORTS_DAYS", 800, validate=validate.Range(min=62))

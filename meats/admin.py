@@ -15,11 +15,20 @@ from meats.models import Adjustment, Customer, Order, OrderItem
 
 @admin.register(Customer)
 class CustomerAdmin(admin.ModelAdmin):
-    list_display = ("email", "name", "created_at", "subscribed_at", "unsubscribed_at")
-    list_filter = ("subscribed_at", "unsubscribed_at")
+    list_display = (
+        *("email", "name", "created_at"),
+        *("confirmed_at", "subscribed_at", "unsubscribed_at"),
+    )
+    list_filter = ("confirmed_at", "subscribed_at", "unsubscribed_at")
     search_fields = ("email", "name")
     readonly_fields = ("created_at",)
     show_full_result_count = False  # counting everything takes longer than the page
+
+    def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
+        """Ask again where the address is another one, unless a person says that it is confirmed."""
+        if "email" in form.changed_data and "confirmed_at" not in form.changed_data:
+            obj.confirmed_at = obj.asked_at = None
+        super().save_model(request, obj, form, change)
 
 
 class ShownInline(admin.TabularInline):  # type: ignore[type-arg]

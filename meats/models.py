@@ -3,21 +3,33 @@
 from uuid import uuid4
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 
+from meats.addresses import normalise
 from meats.limits import MAX_FLAVOR_LENGTH, MAX_MEAT_LENGTH, MAX_NAME_LENGTH
 
 
 class Customer(models.Model):
-    """Someone who ordered or subscribed, known by their email address."""
+    """Someone who ordered or subscribed, known by their email address.
+
+    Attributes:
+        confirmed_at: when its owner said that the address is theirs. Until then mail to it carries
+            nothing that was typed into a form.
+        asked_at: when the last mail that asks for that was begun.
+        subscription_asked_at: when somebody asked to subscribe the address, who may not own it.
+    """
 
     name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
     email = models.EmailField()
     subscribed_at = models.DateTimeField(null=True, blank=True)
     unsubscribed_at = models.DateTimeField(null=True, blank=True)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    subscription_asked_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -33,6 +45,14 @@ class Customer(models.Model):
     def __str__(self) -> str:
         return f"{self.name} <{self.email}>" if self.name else self.email
 
+    def clean(self) -> None:
+        """Write the address as `addresses.normalise` does; what cannot be mailed is refused."""
+        if self.email:
+            try:
+                self.email = normalise(self.email)
+            except ValidationError as error:
+                raise ValidationError({"email": error}) from error
+
     @property
     def first_name(self) -> str:
         """The first word of the name: all that other visitors may see."""
@@ -47,10 +67,12 @@ class Order(models.Model):
     """Meats that a customer wants smoked. Whoever knows the uuid may see and collect it.
 
     Attributes:
-        token: from the form that made the order; the same form sent twice makes one order.
+        token: of the form that made the order and what it said; the same sent twice is one order.
         price: the sum of the items' prices, as it was when the order was made: what is given back
             or charged later is an Adjustment.
         task_ids: ids of the tasks that the order started, by what they do.
+        asks_to_confirm: whether its email asks the customer, if need be, to confirm the address.
+        mailed_at: when the email with its details was sent.
     """
 
     class State(models.TextChoices):
@@ -68,6 +90,8 @@ class Order(models.Model):
     smoked_at = models.DateTimeField(null=True, blank=True)
     collected_at = models.DateTimeField(null=True, blank=True)
     task_ids = models.JSONField(default=dict, blank=True)
+    asks_to_confirm = models.BooleanField(default=False, db_default=False, editable=False)
+    mailed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ("-created_at",)

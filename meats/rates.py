@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from functools import wraps
-from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 from time import time
 from weakref import WeakKeyDictionary
@@ -14,7 +13,7 @@ from limits import RateLimitItem, parse
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.storage import storage_from_string
 
-from meats.responses import AsyncView, text_response
+from meats.responses import AsyncView, too_many_requests
 
 logger = logging.getLogger(__name__)
 
@@ -29,20 +28,18 @@ def limit_posts(view: AsyncView) -> AsyncView:
     @wraps(view)
     async def limited(request: HttpRequest) -> HttpResponse:
         seconds = await seconds_to_wait(view.__name__, address_of(request))
-        if not seconds:
-            return await view(request)
-        return text_response(
-            f"You are too quick for us: please try again in {seconds} s.",
-            HTTPStatus.TOO_MANY_REQUESTS,
-            seconds,
-        )
+        return too_many_requests(request, seconds) if seconds else await view(request)
 
     return limited
 
 
-async def seconds_to_wait(action: str, address: str) -> int:
-    """Count one `action` of an address; return 0, or for how long it has none left."""
-    limiter, rate = get_limiter(), parse(settings.POST_RATE)
+async def seconds_to_wait(action: str, address: str, setting: str = "POST_RATE") -> int:
+    """Count one `action` of an address; return 0, or for how long it has none left.
+
+    Arguments:
+        setting: the setting that says how often it may.
+    """
+    limiter, rate = get_limiter(), parse(getattr(settings, setting))
     try:
         if await limiter.hit(rate, action, address):
             return 0
@@ -70,10 +67,16 @@ def get_limiter() -> SlidingWindowCounterRateLimiter:
 
 
 def address_of(request: HttpRequest) -> str:
-    """Return whom to count: the address, or of IPv6 the /64 network that one visitor has."""
+    """Return whom to count: the address, or of IPv6 the /64 network that one visitor has.
+
+    A server that listens on both sees IPv4 as ::ffff:192.0.2.7: all in one network, but not one.
+    """
     address = request.META.get("REMOTE_ADDR", "")
     try:
         known = ip_address(address)
     except ValueError:  # a socket file has none
         return address
-    return known.exploded[:19] if isinstance(known, IPv6Address) else address
+    if not isinstance(known, IPv6Address):
+        return address
+    # By its number: with a zone (fe80::1%eth0) it has no such form.
+    return str(known.ipv4_mapped) if known.ipv4_mapped else IPv6Address(int(known)).exploded[:19]

@@ -27,6 +27,15 @@ def text_response(
     return response
 
 
+def too_many_requests(_request: HttpRequest, seconds: int) -> HttpResponse:
+    """Answer 429 to an address that has none left for `seconds`."""
+    return text_response(
+        f"You are too quick for us: please try again in {seconds} s.",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        seconds,
+    )
+
+
 def refuse_when_full(view: AsyncView) -> AsyncView:
     """Answer 503 and a time to come back where the view's side effect finds no place."""
 

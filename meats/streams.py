@@ -17,6 +17,7 @@ from django.http.response import HttpResponseBase
 
 from hybrid_tasks.lifespan import stopping
 from hybrid_tasks.tasks import TaskResult
+from meats.rates import address_of
 from meats.responses import text_response
 from meats.watching import reader
 
@@ -34,6 +35,9 @@ class Place:
     and also when it was dropped before it began.
     """
 
+    def __init__(self, address: str) -> None:
+        self.address = address
+
 
 _taken: WeakSet[Place] = WeakSet()
 
@@ -41,17 +45,25 @@ _taken: WeakSet[Place] = WeakSet()
 def stream(request: HttpRequest, ids: Iterable[str], describe: Describe) -> HttpResponseBase:
     """Answer with the events of these tasks; 503 where MAX_STREAMS are open in this process.
 
+    An address that has MAX_STREAMS_PER_ADDRESS of them is answered with 429.
     Each event tells all, so one who comes back with the Last-Event-ID of the last misses nothing
     and is told only what is new.
     """
+    address = address_of(request)
     if len(_taken) >= settings.MAX_STREAMS:
         response: HttpResponseBase = text_response(
             "Too many are watching: please come back soon.",
             HTTPStatus.SERVICE_UNAVAILABLE,
             RETRY_AFTER,
         )
+    elif sum(place.address == address for place in _taken) >= settings.MAX_STREAMS_PER_ADDRESS:
+        response = text_response(
+            "You are watching too much at once: please close a page.",
+            HTTPStatus.TOO_MANY_REQUESTS,
+            RETRY_AFTER,
+        )
     else:
-        place = Place()
+        place = Place(address)
         _taken.add(place)
         told = tell(ids, describe, request.headers.get("Last-Event-ID", ""), place)
         response = StreamingHttpResponse(told, content_type="text/event-stream")

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from hybrid_tasks.tasks import TaskContext, task
-from meats import backoffs, messages, receipts
+from meats import backoffs, confirming, messages, receipts
 from meats.mail import deliver
 from meats.menu import DEFAULT_FLAVOR, DEFAULT_MEATS, STEPS
 from meats.models import Customer, Order
@@ -20,6 +20,8 @@ from meats.outgoing import http_client
 logger = logging.getLogger(__name__)
 
 COUNT_TO = 5
+# Of an email's attempt: its sending, which has a limit of its own, and above all its turn.
+MAIL_SECONDS = 1800
 
 
 @task(timeout=120)
@@ -79,7 +81,14 @@ def oversmoke() -> None:
 
 
 # Where many wait, emails and calls go before it: it takes a place for long.
-@task(takes_context=True, max_attempts=3, timeout=300, priority=-10)
+@task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.patient,
+    timeout=300,
+    priority=-10,
+)
 async def smoke_order(context: TaskContext, order_uuid: str) -> None:
     """Smoke the meats of an order, step by step; an attempt goes on where the last one ended."""
     order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)
@@ -101,15 +110,27 @@ async def smoke_order(context: TaskContext, order_uuid: str) -> None:
     )
 
 
-@task(takes_context=True, durable=True, max_attempts=5, backoff=backoffs.for_mail, timeout=60)
+@task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.for_mail,
+    timeout=MAIL_SECONDS,
+)
 async def send_confirmation(context: TaskContext, order_uuid: str) -> None:
-    """Send the customer the confirmation of an order."""
+    """Send the customer the details of an order, or first ask whether the address is theirs."""
     order = (
         await Order.objects.select_related("customer")
         .prefetch_related("items")
         .aget(uuid=order_uuid)
     )
-    await deliver(messages.confirmation(order, context.task_result.id))
+    task_id = context.task_result.id
+    if order.customer.confirmed_at is None:
+        if order.asks_to_confirm:
+            await deliver(messages.question(order.customer, task_id))
+    elif order.mailed_at is None and await confirming.is_within_limit(order):
+        await deliver(messages.confirmation(order, task_id))
+        await Order.objects.filter(pk=order.pk).aupdate(mailed_at=timezone.now())
 
 
 @task(takes_context=True, durable=True, max_attempts=5, backoff=backoffs.for_partner, timeout=60)
@@ -132,15 +153,34 @@ async def notify_partner(context: TaskContext, order_uuid: str) -> int:
 
 
 # Not async: files have no async calls, so it runs in a thread of the loop's pool.
-@task(max_attempts=3, timeout=60)
+@task(durable=True, max_attempts=5, backoff=backoffs.patient, timeout=60)
 def write_receipt(order_uuid: str) -> str:
     """Write the receipt of an order; return the file's name."""
     order = Order.objects.select_related("customer").get(uuid=order_uuid)
     return receipts.write(order).name
 
 
-@task(takes_context=True, durable=True, max_attempts=5, backoff=backoffs.for_mail, timeout=60)
+@task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.for_mail,
+    timeout=MAIL_SECONDS,
+)
 async def send_welcome(context: TaskContext, customer_id: int, signed: str) -> None:
     """Welcome a subscriber; `signed` is what the link to unsubscribe carries."""
     customer = await Customer.objects.aget(pk=customer_id)
     await deliver(messages.welcome(customer, signed, context.task_result.id))
+
+
+@task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.for_mail,
+    timeout=MAIL_SECONDS,
+)
+async def ask_to_confirm(context: TaskContext, customer_id: int) -> None:
+    """Ask the owner of an address whether it is theirs, and whether to subscribe it."""
+    customer = await Customer.objects.aget(pk=customer_id)
+    await deliver(messages.question(customer, context.task_result.id))

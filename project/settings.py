@@ -45,6 +45,9 @@ SECRET_KEY_FALLBACKS = env.str("SECRET_KEY_FALLBACKS", "").replace(",", " ").spl
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 
+# Whose X-Forwarded-* headers the server believes: uvicorn reads it, and a check for deployments.
+FORWARDED_ALLOW_IPS: list[str] = env.list("FORWARDED_ALLOW_IPS", ["127.0.0.1"])
+
 # On everywhere but in development. Behind a proxy that ends TLS, start uvicorn with --proxy-headers
 # and FORWARDED_ALLOW_IPS, or every request is redirected to itself.
 HTTPS_ONLY = env.bool("HTTPS_ONLY", not DEBUG)
@@ -231,7 +234,9 @@ EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)  # STARTTLS
 EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", False)  # TLS from the first byte
-EMAIL_TIMEOUT = 10
+EMAIL_TIMEOUT = 10  # seconds for each answer of the server
+# Connections that one web process has to the mail server at most, when many mails go out at once.
+SMTP_CONNECTIONS = env.int("SMTP_CONNECTIONS", 4, validate=validate.Range(min=1))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Smokehouse <smokehouse@localhost>")
 
 # --- The smokehouse ------------------------------------------------------------------------------
@@ -246,11 +251,17 @@ PARTNER_URL = env.str("PARTNER_URL", f"{OUTGOING_URL}post")
 # How long an email or a call to the partner waits before its second attempt, in seconds; each
 # further wait is four times as long, so that five attempts outlast an outage of some minutes.
 RETRY_SECONDS = env.float("RETRY_SECONDS", 5.0, validate=validate.Range(min=0))
+# For how many days the link works that confirms an address.
+CONFIRM_DAYS = env.int("CONFIRM_DAYS", 7, validate=validate.Range(min=1))
 RECEIPTS_DIR = Path(env.str("RECEIPTS_DIR", str(VAR_DIR / "receipts")))
-# Event streams that one process keeps open at most.
+# Event streams that one process keeps open at most, and how many of them for one address.
 MAX_STREAMS = env.int("MAX_STREAMS", 1000, validate=validate.Range(min=0))
+MAX_STREAMS_PER_ADDRESS = env.int("MAX_STREAMS_PER_ADDRESS", 20, validate=validate.Range(min=0))
 # How often one address may order or subscribe, and where all processes count it.
 POST_RATE = env.str("POST_RATE", "30/minute")
+# How often one address may try to log in as staff, and how often anybody with one name.
+LOGIN_RATE = env.str("LOGIN_RATE", "10/5 minutes")
+LOGIN_NAME_RATE = env.str("LOGIN_NAME_RATE", "50/5 minutes")
 RATE_LIMIT_URL = env.str("RATE_LIMIT_URL", f"async+{CACHES['default']['LOCATION']}")
 RATE_LIMIT_OPTIONS: dict[str, Any] = (
     {"implementation": "redispy", "socket_connect_timeout": 1, "socket_timeout": 1}
@@ -281,6 +292,9 @@ REPORT_LINK_DAYS = env.int("REPORT_LINK_DAYS", 60, validate=validate.Range(min=1
 # A Maildir with a copy of all mail that the server accepted, if there is one: it tells whether a
 # mail was accepted whose worker was killed before it heard so.
 MAIL_ARCHIVE = env.str("MAIL_ARCHIVE", "")
+# The staff are told of tasks that failed for good when it happens, but by one mail in so many
+# minutes at most; 0 for never.
+DEAD_LETTER_MINUTES = env.int("DEAD_LETTER_MINUTES", 15, validate=validate.Range(min=0, max=1440))
 # After how many days the nightly cleanup removes things.
 KEEP_RECEIPTS_DAYS = env.int("KEEP_RECEIPTS_DAYS", 90, validate=validate.Range(min=1))
 KEEP_REPORTS_DAYS = env.int("KEEP_REPORTS_DAYS", 800, validate=validate.Range(min=62))

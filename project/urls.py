@@ -6,6 +6,8 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.decorators.cache import cache_control
 
+from meats.logins import limit_logins
+
 
 @cache_control(max_age=86_400)
 async def favicon(_request: HttpRequest) -> HttpResponse:
@@ -15,6 +17,7 @@ async def favicon(_request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("favicon.ico", favicon),
+    path("admin/login/", limit_logins(admin.site.login)),  # before the admin's own
     path("admin/", admin.site.urls),
     path("reports/", include("reports.urls")),
     path("", include("meats.urls")),

@@ -1,13 +1,16 @@
 """The jobs that Celery's workers do. Each is durable, and does no harm when it is repeated."""
 
 import logging
+from datetime import datetime
 from typing import Any
 
+from django.dispatch import receiver
 from django.utils import timezone
 
-from hybrid_tasks.tasks import TaskContext, task
+from hybrid_tasks.signals import task_dead
+from hybrid_tasks.tasks import TaskContext, TaskResult, task
 from meats.backoffs import patient
-from reports import digest
+from reports import dead_letters, digest
 from reports.cleanup import nightly
 from reports.models import ReportChunk, ReportRun
 from reports.periods import Period
@@ -75,6 +78,22 @@ def send_customer_reports(period: str | None = None) -> str:
 def send_staff_digest() -> int:
     """Mail the staff what happened in the last seven days; return how many of them."""
     return digest.send()
+
+
+@task(backend="celery", max_attempts=5, backoff=patient, timeout=300, durable=True)
+def tell_of_dead_letters(since: str) -> int:
+    """Mail the staff the dead letters since a moment, in ISO format; return how many."""
+    return dead_letters.tell(datetime.fromisoformat(since))
+
+
+@receiver(task_dead, dispatch_uid="reports.dead_letters")
+def notice_dead_letter(task_result: TaskResult | None, **_kwargs: Any) -> None:
+    """Have the staff told, now or soon, together with others."""
+
+    def enqueue(since: datetime, at: datetime) -> None:
+        tell_of_dead_letters.using(run_after=at).enqueue(since.isoformat())
+
+    dead_letters.notice(task_result, enqueue)
 
 
 @task(backend="celery", max_attempts=3, backoff=patient, timeout=1800, durable=True)

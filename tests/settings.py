@@ -23,6 +23,8 @@ os.environ |= {
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "LOG_LEVEL": "INFO",
     "FLOWER_URL": "",
+    # Tests that make dead letters count all rows that come of it.
+    "DEAD_LETTER_MINUTES": "0",
 }
 
 from project.settings import *  # noqa: E402, F403

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
@@ -16,13 +17,15 @@ ORDERS_AT_ONCE = 5_000
 
 COLUMNS = (
     *("customer_id", "pk", "uuid", "created_at", "flavor", "price", "items__meat", "items__price"),
-    *("customer__name", "customer__email", "customer__unsubscribed_at"),
+    *("customer__name", "customer__email"),
+    *("customer__confirmed_at", "customer__unsubscribed_at"),
 )
 
 
 ADJUSTED = (
     *("order__customer_id", "order__uuid", "created_at", "kind", "amount", "reason"),
-    *("order__customer__name", "order__customer__email", "order__customer__unsubscribed_at"),
+    *("order__customer__name", "order__customer__email"),
+    *("order__customer__confirmed_at", "order__customer__unsubscribed_at"),
 )
 
 
@@ -95,15 +98,26 @@ def buyers(period: Period, customers: Collection[int]) -> Iterator[Buyer]:
         created_at__lt=period.ends,
     )
     for row in orders.order_by("customer_id", "pk", "items__pk").values_list(*COLUMNS):
-        key, _, uuid, ordered_at, flavor, price, meat, item_price, name, email, gone = row
-        buyer = found.setdefault(key, Buyer(key, name or email, email, gone is None))
+        key, _, uuid, ordered_at, flavor, price, meat, item_price, *customer = row
+        buyer = found.get(key) or found.setdefault(key, made_buyer(key, *customer))
         buyer.lines.append(Line(str(uuid), ordered_at, flavor, price, meat, item_price))
     adjustments = adjustments_in(period).filter(order__customer__in=customers)
     for row in adjustments.order_by("created_at", "pk").values_list(*ADJUSTED):
-        key, uuid, at, kind, amount, reason, name, email, gone = row
-        buyer = found.setdefault(key, Buyer(key, name or email, email, gone is None))
+        key, uuid, at, kind, amount, reason, *customer = row
+        buyer = found.get(key) or found.setdefault(key, made_buyer(key, *customer))
         buyer.adjustments.append(Adjusted(uuid.hex[:8], at, kind, amount, reason))
     yield from found.values()
+
+
+def made_buyer(
+    key: int, name: str, email: str, confirmed: datetime | None, gone: datetime | None
+) -> Buyer:
+    """Return a customer without lines.
+
+    A report holds what was typed into forms, perhaps by a stranger to the address: it is mailed to
+    confirmed ones only.
+    """
+    return Buyer(key, name or email, email, confirmed is not None and gone is None)
 
 
 def ordered(period: Period, *, without: QuerySet[CustomerReport] | None = None) -> Totals:
@@ -146,4 +160,5 @@ def count_customers(period: Period) -> int:
 
 def count_mails(period: Period) -> int:
     """Return how many of the customers of `period` without a report would get a mail."""
-    return without_report(customers_in(period), period).filter(unsubscribed_at=None).count()
+    mailed = customers_in(period).filter(unsubscribed_at=None).exclude(confirmed_at=None)
+    return without_report(mailed, period).count()

@@ -20,9 +20,13 @@ from meats.outgoing import http_client
 logger = logging.getLogger(__name__)
 
 COUNT_TO = 5
+# What strangers may start by looking has places of its own, so that it takes none of the orders';
+# where it shares a queue with them all the same, which is on Celery, it comes last.
+EXAMPLES = "examples"
+LAST = -50
 
 
-@task(timeout=120)
+@task(backend=EXAMPLES, priority=LAST, timeout=120)
 async def smoke(smokables: Sequence[str] = (), flavor: str = "") -> list[str]:
     """Smoke one meat after the other and apply the flavor; return what was smoked.
 
@@ -44,7 +48,7 @@ async def smoke(smokables: Sequence[str] = (), flavor: str = "") -> list[str]:
     return smokables
 
 
-@task(timeout=60)
+@task(backend=EXAMPLES, priority=LAST, timeout=60)
 async def http_call_async() -> int:
     """Count to five, one step each, then call the outgoing URL; return its status code."""
     for number in range(1, COUNT_TO + 1):
@@ -66,7 +70,7 @@ def http_call_sync() -> int:
     return response.status_code
 
 
-@task(timeout=60)
+@task(backend=EXAMPLES, priority=LAST, timeout=60)
 async def http_call_in_thread() -> int:
     """Do it with the blocking helper, in a thread beside the event loop."""
     return await sync_to_async(http_call_sync, thread_sensitive=False)()

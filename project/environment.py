@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from environs import FileAwareEnv
+from environs import FileAwareEnv, ValidationError
+from limits import parse
 
 
 class Environment(FileAwareEnv):
@@ -18,3 +19,11 @@ class Environment(FileAwareEnv):
     def _get_value(self, env_key: str, default: Any) -> Any:
         value = super()._get_value(env_key, default)
         return default if value == "" else value
+
+
+def check_rate(rate: str) -> None:
+    """Raise ValidationError unless `limits` can read a rate."""
+    try:
+        parse(rate)
+    except ValueError:
+        raise ValidationError(f"{rate!r} is no rate: write it as 30/minute or 2/hour.") from None

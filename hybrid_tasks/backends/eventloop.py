@@ -261,18 +261,25 @@ async def leaving_trace(backend: EventLoopBackend) -> AsyncIterator[None]:
 
 
 async def keep_trace(stop: asyncio.Event, place: Place) -> None:
+    is_seen = True
     while not stop.is_set():
-        await try_trace(place.renew)
+        is_seen = await try_trace(place.renew, was_seen=is_seen)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), TRACE_SECONDS)
-    await try_trace(place.leave)
+    await try_trace(place.leave, was_seen=is_seen)
 
 
-async def try_trace(change: Callable[[], None]) -> None:
+async def try_trace(change: Callable[[], None], *, was_seen: bool) -> bool:
+    """Change a trace and return whether that was possible; what is new of that is logged."""
     try:
         await current().in_thread(then_close_if_threaded, change)
     except Exception as error:  # noqa: BLE001 - each cache has errors of its own
-        logger.warning("Nobody sees that this process serves: %r", error)
+        if was_seen:
+            logger.warning("Nobody sees that this process serves: %r", error)
+        return False
+    if not was_seen:
+        logger.info("It is seen again that this process serves")
+    return True
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from meats.models import Order, OrderItem
+from meats.money import money
 from reports.document.builder import NOTHING, Report, Share, Totals
 from reports.document.rows import ordered, orders_in
 from reports.models import CustomerReport
@@ -43,7 +44,7 @@ def reconcile(period: Period) -> Totals:
 
 
 def described(totals: Totals) -> str:
-    return f"{totals.orders:,} orders, {totals.items:,} items and ${totals.total:,.2f}"
+    return f"{totals.orders:,} orders, {totals.items:,} items and {money(totals.total)}"
 
 
 def overview(period: Period) -> Report:

@@ -19,6 +19,9 @@ class Meeting:
         self.hurried_was_stopped = asyncio.Event()
 
 
+meeting: Meeting
+
+
 async def hurried() -> None:
     """Run until stopped."""
     meeting.hurried_began.set()

@@ -7,37 +7,27 @@ from html import unescape
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache.backends.locmem import LocMemCache
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.template import engines
 from django.test import AsyncClient, Client, RequestFactory
-from django.urls import include, path
 from pytest_django import DjangoDbBlocker, Settings
 
 from hybrid_tasks.backends.eventloop import EventLoopBackend
 from hybrid_tasks.exceptions import TaskQueueFull
 from meats.error_pages import not_found, server_error
 from meats.responses import unavailable
-from project import urls
+from tests.browser.broken_urls import break_down
 from tests.meats.smokehouse import VISITOR
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-
-
-async def break_down(_request: HttpRequest) -> HttpResponse:
-    raise RuntimeError("the grill is out")
-
-
-urlpatterns = [path("broken/", break_down), path("", include("project.urls"))]
-handler400, handler403 = urls.handler400, urls.handler403
-handler404, handler500 = urls.handler404, urls.handler500
 
 
 @pytest.fixture
 def production(settings: Settings) -> None:
     """Serve as in production, with an address that breaks down."""
     settings.DEBUG = False
-    settings.ROOT_URLCONF = __name__
+    settings.ROOT_URLCONF = "tests.browser.broken_urls"
 
 
 @pytest.fixture
@@ -117,7 +107,7 @@ def nothing_works(
 ) -> Iterator[None]:
     """Neither database nor cache answers, and each context processor fails."""
     (templates,) = settings.TEMPLATES
-    broken = {**templates["OPTIONS"], "context_processors": [f"{__name__}.break_down"]}
+    broken = {**templates["OPTIONS"], "context_processors": [f"{break_down.__module__}.break_down"]}
     settings.TEMPLATES = [{**templates, "OPTIONS": broken}]
     for name in ("get", "get_many", "set", "add"):
         monkeypatch.setattr(LocMemCache, name, break_down)

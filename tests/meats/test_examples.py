@@ -1,6 +1,7 @@
 """What anybody may start by looking at a page does not keep the customers waiting."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import AsyncClient
@@ -55,8 +56,8 @@ async def test_one_address_has_so_many_of_all_together(
 
 
 def test_they_come_after_all_that_an_order_starts() -> None:
-    theirs = [tasks.smoke, tasks.http_call_async, tasks.http_call_in_thread]
-    ours = [*ordering.SIDE_EFFECTS.values(), tasks.send_welcome]
+    theirs: list[Any] = [tasks.smoke, tasks.http_call_async, tasks.http_call_in_thread]
+    ours: list[Any] = [*ordering.SIDE_EFFECTS.values(), tasks.send_welcome]
     assert max(one.priority for one in theirs) < min(one.priority for one in ours)
     assert {one.backend for one in theirs}.isdisjoint(one.backend for one in ours)
 

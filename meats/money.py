@@ -1,5 +1,6 @@
 """Amounts of money, said the same way in pages, mails, receipts and reports."""
 
+import unicodedata
 from decimal import Decimal
 
 from django.conf import settings
@@ -14,6 +15,6 @@ def money(amount: Decimal, places: int = 2) -> str:
         places: digits after the point.
     """
     currency: str = settings.CURRENCY
-    gap = NO_BREAK_SPACE if currency[-1:].isalpha() else ""
+    gap = "" if unicodedata.category(currency[-1]) == "Sc" else NO_BREAK_SPACE
     sign = "-" if round(amount, places) < 0 else ""
     return f"{sign}{currency}{gap}{abs(amount):,.{places}f}"

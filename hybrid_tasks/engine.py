@@ -148,6 +148,8 @@ class Engine[Key, Item](ABC):
             self._in_step = False
         self._settle()
         if there:
+            if self.failure:
+                logger.info("%s writes again", self.name)
             self.failure = ""
         else:
             self.close_connections()
@@ -182,7 +184,8 @@ class Engine[Key, Item](ABC):
             self.write(batch)
         except BaseException as error:  # noqa: BLE001 - what an item's code raises is data
             if isinstance(error, Exception) and self.is_away(error):
-                logger.warning("%s cannot write, will try again: %r", self.name, error)
+                if not self.failure:  # said once, not at every try
+                    logger.warning("%s cannot write, will try again: %r", self.name, error)
                 self.failure = f": {error}"
                 return False
             if len(batch) > 1:

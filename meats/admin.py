@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from meats.adjusting import signed_amount
 from meats.models import Adjustment, Customer, Order, OrderItem
+from meats.money import money
 
 
 @admin.register(Customer)
@@ -56,7 +57,7 @@ class AdjustmentInline(ShownInline):
 
 @admin.register(Order)
 class OrderAdmin(admin.ModelAdmin):
-    list_display = ("number", "customer", "meats", "flavor", "state", "price", "created_at")
+    list_display = ("number", "customer", "meats", "flavor", "state", "total", "created_at")
     list_filter = ("state", "created_at")
     list_select_related = ("customer",)
     search_fields = ("uuid", "customer__email", "customer__name", "flavor")
@@ -73,6 +74,10 @@ class OrderAdmin(admin.ModelAdmin):
     @admin.display(description="meats")
     def meats(self, order: Order) -> str:
         return ", ".join(item.meat for item in order.items.all())
+
+    @admin.display(description="price", ordering="price")
+    def total(self, order: Order) -> str:
+        return money(order.price)
 
     def has_add_permission(self, _request: HttpRequest, _obj: Order | None = None) -> bool:
         """Orders come from customers: one made here would start no task."""

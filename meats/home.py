@@ -46,7 +46,7 @@ async def render_home(
             "default_meats": ", ".join(DEFAULT_MEATS),
             "default_flavor": DEFAULT_FLAVOR,
             "max_flavor_length": MAX_FLAVOR_LENGTH,
-            "bad_example": settings.SERVE_BAD_EXAMPLE,
+            "serves_examples": settings.SERVE_EXAMPLES,
             "flower_url": settings.FLOWER_URL,
             "order_form": order_form or OrderForm(),
             "subscribe_form": subscribe_form or SubscribeForm(),

@@ -16,7 +16,7 @@ from meats.home import render_home
 from meats.models import Order
 from meats.progress import has_ended, load_results, order_progress
 from meats.rates import limit_posts
-from meats.responses import refuse_when_full
+from meats.responses import noindex, refuse_when_full
 
 orders = Order.objects.prefetch_related("items")
 
@@ -43,6 +43,7 @@ async def create_order(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @never_cache
+@noindex
 async def show_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Show an order to whoever has its address."""
     order = await aget_object_or_404(orders, uuid=uuid)
@@ -61,6 +62,7 @@ async def show_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 
 @require_safe
+@noindex
 async def order_events(request: HttpRequest, uuid: UUID) -> HttpResponseBase:
     """Tell an order's progress while it goes on."""
     order = await aget_object_or_404(orders, uuid=uuid)

@@ -15,7 +15,7 @@ from meats import confirming, ordering
 from meats.forms import SubscribeForm
 from meats.home import render_home
 from meats.rates import limit_posts
-from meats.responses import refuse_when_full
+from meats.responses import noindex, refuse_when_full
 
 
 @require_POST
@@ -63,6 +63,7 @@ async def confirm(request: HttpRequest, signed: str) -> HttpResponse:
 # A mail program posts without a cookie; the signature in the address stands for the token.
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
+@noindex
 async def unsubscribe(request: HttpRequest, signed: str) -> HttpResponse:
     """Ask for confirmation (GET), for programs follow links, too; unsubscribe (POST)."""
     try:

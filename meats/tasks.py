@@ -22,9 +22,13 @@ logger = logging.getLogger(__name__)
 COUNT_TO = 5
 # Of an email's attempt: its sending, which has a limit of its own, and above all its turn.
 MAIL_SECONDS = 1800
+# What strangers may start by looking has places of its own, so that it takes none of the orders';
+# where it shares a queue with them all the same, which is on Celery, it comes last.
+EXAMPLES = "examples"
+LAST = -50
 
 
-@task(timeout=120)
+@task(backend=EXAMPLES, priority=LAST, timeout=120)
 async def smoke(smokables: Sequence[str] = (), flavor: str = "") -> list[str]:
     """Smoke one meat after the other and apply the flavor; return what was smoked.
 
@@ -46,7 +50,7 @@ async def smoke(smokables: Sequence[str] = (), flavor: str = "") -> list[str]:
     return smokables
 
 
-@task(timeout=60)
+@task(backend=EXAMPLES, priority=LAST, timeout=60)
 async def http_call_async() -> int:
     """Count to five, one step each, then call the outgoing URL; return its status code."""
     for number in range(1, COUNT_TO + 1):
@@ -68,7 +72,7 @@ def http_call_sync() -> int:
     return response.status_code
 
 
-@task(timeout=60)
+@task(backend=EXAMPLES, priority=LAST, timeout=60)
 async def http_call_in_thread() -> int:
     """Do it with the blocking helper, in a thread beside the event loop."""
     return await sync_to_async(http_call_sync, thread_sensitive=False)()

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from environs import validate
 
-from project.environment import Environment
+from project.environment import Environment, check_rate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -55,6 +55,9 @@ SECURE_SSL_REDIRECT = HTTPS_ONLY
 SESSION_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_SECURE = HTTPS_ONLY
 X_FRAME_OPTIONS = "DENY"
+# Without the path, also to ourselves: that of an order is its key, and proxies log referrers.
+SECURE_REFERRER_POLICY = "strict-origin"
+CSRF_FAILURE_VIEW = "meats.error_pages.csrf_failure"
 
 # For how long browsers refuse plain HTTP, whatever happens to the certificate: nobody can take it
 # back. So an hour at first; the whole domain, and the list in the browsers themselves, by choice.
@@ -207,6 +210,8 @@ BEAT_HEARTBEAT_FILE = VAR_DIR / "beat.heartbeat"
 
 # --- Tasks ---------------------------------------------------------------------------------------
 
+DRAIN_TIMEOUT = env.float("DRAIN_TIMEOUT", 20.0, validate=validate.Range(min=0))  # seconds
+
 TASKS: dict[str, dict[str, Any]] = {
     # Light I/O side effects, on the web server's event loop.
     "default": {
@@ -214,8 +219,18 @@ TASKS: dict[str, dict[str, Any]] = {
         "OPTIONS": {
             "max_running": 100,  # at once in each web process
             "max_waiting": 10_000,  # besides; more go to the overflow
-            "drain_timeout": env.float("DRAIN_TIMEOUT", 20.0, validate=validate.Range(min=0)),
+            "drain_timeout": DRAIN_TIMEOUT,
             "overflow": "celery",  # also takes what is left when the server stops
+        },
+    },
+    # What anybody may start by looking at the article's pages: it takes no places of the orders'.
+    "examples": {
+        "BACKEND": "hybrid_tasks.backends.eventloop.EventLoopBackend",
+        "OPTIONS": {
+            "max_running": 50,
+            "max_waiting": 1_000,
+            "drain_timeout": DRAIN_TIMEOUT,
+            "overflow": "celery",
         },
     },
     # Heavy and scheduled jobs, on Celery's workers.
@@ -257,11 +272,12 @@ RECEIPTS_DIR = Path(env.str("RECEIPTS_DIR", str(VAR_DIR / "receipts")))
 # Event streams that one process keeps open at most, and how many of them for one address.
 MAX_STREAMS = env.int("MAX_STREAMS", 1000, validate=validate.Range(min=0))
 MAX_STREAMS_PER_ADDRESS = env.int("MAX_STREAMS_PER_ADDRESS", 20, validate=validate.Range(min=0))
-# How often one address may order or subscribe, and where all processes count it.
-POST_RATE = env.str("POST_RATE", "30/minute")
-# How often one address may try to log in as staff, and how often anybody with one name.
-LOGIN_RATE = env.str("LOGIN_RATE", "10/5 minutes")
-LOGIN_NAME_RATE = env.str("LOGIN_NAME_RATE", "50/5 minutes")
+# How often one address may order or subscribe, how often it may start an example, how often it may
+# try to log in as staff, how often anybody may with one name, and where all processes count it.
+POST_RATE = env.str("POST_RATE", "30/minute", validate=check_rate)
+EXAMPLE_RATE = env.str("EXAMPLE_RATE", "60/minute", validate=check_rate)
+LOGIN_RATE = env.str("LOGIN_RATE", "10/5 minutes", validate=check_rate)
+LOGIN_NAME_RATE = env.str("LOGIN_NAME_RATE", "50/5 minutes", validate=check_rate)
 RATE_LIMIT_URL = env.str("RATE_LIMIT_URL", f"async+{CACHES['default']['LOCATION']}")
 RATE_LIMIT_OPTIONS: dict[str, Any] = (
     {"implementation": "redispy", "socket_connect_timeout": 1, "socket_timeout": 1}
@@ -270,10 +286,17 @@ RATE_LIMIT_OPTIONS: dict[str, Any] = (
 )
 # No form here is longer; the default is 2.5 MB.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# Nor is any body, files included, and none takes more seconds to arrive. Raise these where the
+# admin takes uploads, for a model with a FileField.
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 1024 * 1024, validate=validate.Range(min=1024))
+BODY_TIMEOUT = env.float("BODY_TIMEOUT", 30.0, validate=validate.Range(min=1))
 # How long one step of smoking or counting takes, in seconds.
 STEP_SECONDS = env.float("STEP_SECONDS", 1.0, validate=validate.Range(min=0, max=60))
-# /burn_some_meats/ freezes the event loop on purpose, to show what not to do.
-SERVE_BAD_EXAMPLE = env.bool("SERVE_BAD_EXAMPLE", DEBUG)
+# The article's pages: anybody's look starts work, and /burn_some_meats/ freezes the event loop on
+# purpose, to show what not to do.
+SERVE_EXAMPLES = env.bool("SERVE_EXAMPLES", DEBUG)
+# Before every amount: a sign, or a code such as EUR.
+CURRENCY = env.str("CURRENCY", "$", validate=validate.Length(min=1, max=4))
 # Linked from the home page when known.
 FLOWER_URL = env.str("FLOWER_URL", "")
 
@@ -345,6 +368,7 @@ LOGGING: dict[str, Any] = {
     },
     "formatters": {
         "line": {
+            "()": "project.masking.MaskingFormatter",
             "format": "{asctime} {levelname:<7} {name} [{request_id}] {message}",
             "style": "{",
         }

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from hybrid_tasks.models import OutboxTask
 from meats.models import Adjustment, Customer, Order
+from meats.money import money
 from reports.document.builder import NOTHING
-from reports.document.pdf import money
 from reports.models import Cleanup, CustomerReport, ReportRun
 from reports.runs.finishing import staff_addresses
 

@@ -10,7 +10,7 @@ from django.db.models import Count, Sum
 from django.db.models.functions import TruncMonth
 
 from meats.models import Adjustment, Order
-from reports.document.pdf import money
+from meats.money import money
 from reports.document.pdf_chart import grid_step
 from reports.periods import ZONE, Period, months_later
 
@@ -87,7 +87,7 @@ def bar_chart(
     grid = [
         GridLine(
             round(TOP + room * (1 - float(rise * number / top)), 2),
-            f"${rise * number:,.0f}" if is_money else f"{rise * number:,.0f}",
+            money(rise * number, places=0) if is_money else f"{rise * number:,.0f}",
         )
         for number in range(int(top / rise) + 1)
     ]

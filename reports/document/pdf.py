@@ -10,6 +10,7 @@ from reportlab.lib.colors import Color
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
+from meats.money import money
 from reports.document import fonts
 from reports.document.builder import Report, Share, Totals
 from reports.document.pdf_chart import ASH, EMBER, INK, LINE, MUTED, draw_bars
@@ -66,10 +67,6 @@ def render(report: Report, words: Words = CUSTOMERS, notes: Sequence[str] = ()) 
     first, after = report.period.first, report.period.after
     page.footer(f"Orders from {first:%-d %B %Y} to before {after:%-d %B %Y}, UTC.")
     return page.finish()
-
-
-def money(amount: Decimal) -> str:
-    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
 
 
 def adjustment_notes(report: Report) -> list[str]:

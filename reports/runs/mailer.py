@@ -21,8 +21,8 @@ from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from meats.money import money
 from meats.ordering import unsubscribe_signer
-from reports.document.pdf import money
 from reports.document.rows import Buyer
 from reports.models import CustomerReport
 

@@ -9,8 +9,8 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from meats.models import Customer, Order, OrderItem
+from meats.money import money
 from reports.document.builder import NOTHING, Report, Share, Totals
-from reports.document.pdf import money
 from reports.document.rows import next_customers, ordered, ordered_by, orders_in
 from reports.models import CustomerReport
 from reports.periods import ZONE, Period

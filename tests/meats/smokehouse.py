@@ -152,7 +152,9 @@ class Smokehouse:
         return process
 
     def visitor(self) -> "Visitor":
-        return Visitor(self.url)
+        visitor = Visitor(self.url)
+        self.parts.callback(visitor.http.close)
+        return visitor
 
     def receipts(self) -> list[Path]:
         return sorted((self.directory / "receipts").glob("*.txt"))

@@ -159,9 +159,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 
 
 def test_production_is_closed_unless_told() -> None:
-    show = (
-        "from django.conf import settings as s; print(s.DEBUG, s.SERVE_BAD_EXAMPLE, s.HTTPS_ONLY)"
-    )
+    show = "from django.conf import settings as s; print(s.DEBUG, s.SERVE_EXAMPLES, s.HTTPS_ONLY)"
     done = manage("shell", "--no-imports", "--command", show, SECRET_KEY="x")
     assert done.stdout.split() == ["False", "False", "True"], done.stderr
 

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
+from hybrid_tasks.databases import arelease_connections
 from hybrid_tasks.tasks import TaskContext, task
 from meats import backoffs, messages, receipts
 from meats.mail import deliver
@@ -20,6 +22,10 @@ from meats.outgoing import http_client
 logger = logging.getLogger(__name__)
 
 COUNT_TO = 5
+
+# For what blocks for long. The loop's default pool has a handful of threads for all of the process,
+# and look-ups of host names are among those who wait for them.
+blocking_threads = ThreadPoolExecutor(20, thread_name_prefix="blocking")
 
 
 @task(timeout=120)
@@ -69,7 +75,8 @@ def http_call_sync() -> int:
 @task(timeout=60)
 async def http_call_in_thread() -> int:
     """Do it with the blocking helper, in a thread beside the event loop."""
-    return await sync_to_async(http_call_sync, thread_sensitive=False)()
+    call = sync_to_async(http_call_sync, thread_sensitive=False, executor=blocking_threads)
+    return await call()
 
 
 def oversmoke() -> None:
@@ -85,6 +92,7 @@ async def smoke_order(context: TaskContext, order_uuid: str) -> None:
     order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)
     meats = [item.meat for item in order.items.all()]
     progress = context.metadata.setdefault("progress", {"done": 0, "total": STEPS * len(meats)})
+    await arelease_connections()  # a hundred who smoke must not hold a hundred connections
 
     while progress["done"] < progress["total"]:
         meat, step = divmod(progress["done"], STEPS)
@@ -109,6 +117,7 @@ async def send_confirmation(context: TaskContext, order_uuid: str) -> None:
         .prefetch_related("items")
         .aget(uuid=order_uuid)
     )
+    await arelease_connections()  # the mail server may take its time
     await deliver(messages.confirmation(order, context.task_result.id))
 
 
@@ -116,6 +125,7 @@ async def send_confirmation(context: TaskContext, order_uuid: str) -> None:
 async def notify_partner(context: TaskContext, order_uuid: str) -> int:
     """Tell the partner of an order; return their status code."""
     order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)
+    await arelease_connections()  # and so may the partner
     async with http_client() as client:
         response = await client.post(
             settings.PARTNER_URL,
@@ -143,4 +153,5 @@ def write_receipt(order_uuid: str) -> str:
 async def send_welcome(context: TaskContext, customer_id: int, signed: str) -> None:
     """Welcome a subscriber; `signed` is what the link to unsubscribe carries."""
     customer = await Customer.objects.aget(pk=customer_id)
+    await arelease_connections()
     await deliver(messages.welcome(customer, signed, context.task_result.id))

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from django.tasks import task_backends
 
@@ -44,6 +46,8 @@ class Reader:
         self._texts: dict[str, str] = {}
         self._known: dict[str, TaskResult] = {}
         self._reading: asyncio.Task[None] | None = None
+        # Its own, not one of the loop's default pool: whoever blocks those would stop all streams.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="results-reader")
 
     @contextmanager
     def watch(self, ids: Iterable[str]) -> Iterator[Watch]:
@@ -77,7 +81,8 @@ class Reader:
         ended = {task_id for task_id, result in self._known.items() if result.is_finished}
         try:
             loop = asyncio.get_running_loop()
-            fresh = await loop.run_in_executor(None, read_changes, ids - ended, self._texts)
+            read = partial(read_changes, ids - ended, self._texts)
+            fresh = await loop.run_in_executor(self._thread, read)
         except Exception:
             logger.exception("The results of tasks cannot be read")
             return set()

@@ -15,6 +15,7 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_safe
 
+from hybrid_tasks.databases import release_connections
 from meats.models import Customer
 from reports.models import CustomerReport, ReportRun
 from reports.runs.mailer import link_signer
@@ -81,7 +82,11 @@ def own_report(request: HttpRequest, signed: str) -> HttpResponseBase:
 
 
 def pdf_response(file: FieldFile, name: str) -> FileResponse:
-    """Return a PDF to be shown by the browser. Raises Http404 if there is no file."""
+    """Return a PDF to be shown by the browser. Raises Http404 if there is no file.
+
+    No connection is kept while it is sent, which takes as long as the browser likes.
+    """
+    release_connections()
     try:
         return FileResponse(file.open("rb"), filename=name, content_type="application/pdf")
     except (FileNotFoundError, ValueError):

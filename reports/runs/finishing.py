@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+from hybrid_tasks.databases import release_connections
 from reports.document import pdf
 from reports.models import CustomerReport, ReportRun
 from reports.periods import Period
@@ -79,6 +80,7 @@ def tell_staff(
     )
     if document:
         message.attach(f"summary-{run.period}.pdf", document, "application/pdf")
+    release_connections()  # the mail server may take its time
     message.send()
 
 

@@ -15,6 +15,7 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connectio
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from hybrid_tasks.databases import release_connections
 from meats.ordering import unsubscribe_signer
 from reports.document.pdf import money
 from reports.document.rows import Buyer
@@ -70,7 +71,10 @@ def write_mail(report: CustomerReport, buyer: Buyer, pdf: bytes) -> EmailMessage
 
 
 class Mailer:
-    """One connection to the mail server, for one mail after the other."""
+    """One connection to the mail server, for one mail after the other.
+
+    While it waits for the server it holds no connection to the database.
+    """
 
     def __init__(self) -> None:
         self._backend: Any = get_connection()
@@ -88,6 +92,7 @@ class Mailer:
 
     def make_ready(self) -> None:
         """Connect, unless the server still answers. Raises OSError; SMTPException is one."""
+        release_connections()
         connection = getattr(self._backend, "connection", None)
         if connection is not None:
             with suppress(SMTPException, OSError):
@@ -104,6 +109,7 @@ class Mailer:
         Raises MailRefused if the server said no; any other OSError leaves open whether it has
         accepted the mail.
         """
+        release_connections()
         try:
             self._backend.send_messages([message])
         except SMTPRecipientsRefused as error:

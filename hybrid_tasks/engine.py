@@ -163,6 +163,9 @@ class Engine[Key, Item](ABC):
         """Return the seconds until something is due by the clock, if anything will be."""
         return None
 
+    def begin(self) -> None:  # noqa: B027 - most have nothing to make ready
+        """Make ready the thread that begins to run."""
+
     def close_connections(self) -> None:
         """Give back what this thread has opened: it has nothing to do, or it is broken."""
         if self.runtime.threads:  # by hand, they are the caller's
@@ -270,6 +273,7 @@ class Engine[Key, Item](ABC):
     def _run(self) -> None:
         pause = PAUSE_FIRST
         try:
+            self.begin()
             while not self._stop.is_set():
                 self._wait()
                 with self._busy:

@@ -9,6 +9,8 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.mail import EmailMessage
 
+from hybrid_tasks.databases import arelease_connections
+
 SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 ANSWERS = (aiosmtplib.SMTPRecipientsRefused, aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError)
 IDLE_SECONDS = 30  # a connection that carried nothing for so long is closed
@@ -106,9 +108,11 @@ async def shared_mail_pool() -> AsyncIterator[None]:
 async def deliver(message: EmailMessage) -> None:
     """Send a message: over the server's shared connections, or over one of its own on other loops.
 
+    Meanwhile the caller holds no connection to the database: a mail server may take its time.
     Another EMAIL_BACKEND than SMTP, such as the one of tests, sends in a thread, as Django does.
     Raises aiosmtplib.SMTPException or OSError.
     """
+    await arelease_connections()
     if settings.EMAIL_BACKEND != SMTP_BACKEND:
         await sync_to_async(message.send)()
     elif _shared and _shared[0] is asyncio.get_running_loop():

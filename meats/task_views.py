@@ -38,4 +38,4 @@ async def task_events(request: HttpRequest, task_id: str) -> HttpResponseBase:
         result = results.get(task_id, known)
         return public_state(result), result.is_finished
 
-    return streams.stream(request, [task_id], describe)
+    return await streams.stream(request, [task_id], describe)

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
+from hybrid_tasks.databases import arelease_connections
 from hybrid_tasks.tasks import TaskContext, task
 from meats import backoffs, confirming, messages, receipts
 from meats.mail import deliver
@@ -26,6 +28,10 @@ MAIL_SECONDS = 1800
 # where it shares a queue with them all the same, which is on Celery, it comes last.
 EXAMPLES = "examples"
 LAST = -50
+
+# For what blocks for long. The loop's default pool has a handful of threads for all of the process,
+# and look-ups of host names are among those who wait for them.
+blocking_threads = ThreadPoolExecutor(20, thread_name_prefix="blocking")
 
 
 @task(backend=EXAMPLES, priority=LAST, timeout=120)
@@ -75,7 +81,8 @@ def http_call_sync() -> int:
 @task(backend=EXAMPLES, priority=LAST, timeout=60)
 async def http_call_in_thread() -> int:
     """Do it with the blocking helper, in a thread beside the event loop."""
-    return await sync_to_async(http_call_sync, thread_sensitive=False)()
+    call = sync_to_async(http_call_sync, thread_sensitive=False, executor=blocking_threads)
+    return await call()
 
 
 def oversmoke() -> None:
@@ -98,6 +105,7 @@ async def smoke_order(context: TaskContext, order_uuid: str) -> None:
     order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)
     meats = [item.meat for item in order.items.all()]
     progress = context.metadata.setdefault("progress", {"done": 0, "total": STEPS * len(meats)})
+    await arelease_connections()  # a hundred who smoke must not hold a hundred connections
 
     while progress["done"] < progress["total"]:
         meat, step = divmod(progress["done"], STEPS)
@@ -141,6 +149,7 @@ async def send_confirmation(context: TaskContext, order_uuid: str) -> None:
 async def notify_partner(context: TaskContext, order_uuid: str) -> int:
     """Tell the partner of an order; return their status code."""
     order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)
+    await arelease_connections()  # and so may the partner
     async with http_client() as client:
         response = await client.post(
             settings.PARTNER_URL,

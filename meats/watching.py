@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from django.tasks import task_backends
 
@@ -42,6 +44,8 @@ class Reader:
         self._texts: dict[str, str] = {}
         self._known: dict[str, TaskResult] = {}
         self._reading: asyncio.Task[None] | None = None
+        # Its own, not one of the loop's default pool: whoever blocks those would stop all streams.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="results-reader")
 
     @contextmanager
     def watch(self, ids: Iterable[str]) -> Iterator[Watch]:
@@ -77,7 +81,8 @@ class Reader:
             return set()
         try:
             loop = asyncio.get_running_loop()
-            fresh = await loop.run_in_executor(None, read_changes, wanted, self._texts)
+            read = partial(read_changes, wanted, self._texts)
+            fresh = await loop.run_in_executor(self._thread, read)
         except Exception as error:  # noqa: BLE001 - each cache has errors of its own
             reading.failed(error)
             return set()

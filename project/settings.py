@@ -14,6 +14,7 @@ from django.utils.csp import CSP
 from environs import validate
 
 from project.environment import Environment, check_rate
+from project.postgresql import with_limits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -112,6 +113,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "project.unavailable.UnavailableMiddleware",
 ]
 
 ROOT_URLCONF = "project.urls"
@@ -145,6 +147,27 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
     }
+
+# Of PostgreSQL; docs/postgresql.md says how many connections each process then has at most. Who
+# finds none in the pool waits for POOL_TIMEOUT, then the answer is 503. All times are in seconds; 0
+# leaves a limit out, and with POOL_MAX=0 there is no pool.
+DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", 20, validate=validate.Range(min=0))
+DATABASE_POOL_TIMEOUT = env.float("DATABASE_POOL_TIMEOUT", 5.0, validate=validate.Range(min=0.1))
+DATABASE_CONNECT_TIMEOUT = env.int("DATABASE_CONNECT_TIMEOUT", 5, validate=validate.Range(min=0))
+DATABASE_STATEMENT_TIMEOUT = env.float(
+    "DATABASE_STATEMENT_TIMEOUT", 30.0, validate=validate.Range(min=0)
+)
+DATABASE_LOCK_TIMEOUT = env.float("DATABASE_LOCK_TIMEOUT", 10.0, validate=validate.Range(min=0))
+
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"] |= with_limits(
+        DATABASES["default"].get("OPTIONS", {}),
+        pool_max=DATABASE_POOL_MAX,
+        pool_timeout=DATABASE_POOL_TIMEOUT,
+        connect_timeout=DATABASE_CONNECT_TIMEOUT,
+        statement_timeout=DATABASE_STATEMENT_TIMEOUT,
+        lock_timeout=DATABASE_LOCK_TIMEOUT,
+    )
 
 # --- Broker, cache and Celery --------------------------------------------------------------------
 
@@ -389,5 +412,6 @@ LOGGING: dict[str, Any] = {
         "uvicorn.access": {"handlers": [], "level": "INFO", "propagate": True},
         # One line a request is the server's job; its own line for each call out would drown ours.
         "httpx": {"level": "WARNING"},
+        "psycopg.pool": {"level": "WARNING"},  # two lines for each connection that it lends
     },
 }

@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+from hybrid_tasks.databases import release_connections
 from hybrid_tasks.models import OutboxTask
 from meats.models import Adjustment, Customer, Order
 from meats.money import money
@@ -41,6 +42,7 @@ def send() -> int:
                 "url": settings.SITE_URL + reverse("reports:index"),
             },
         )
+        release_connections()  # the mail server may take its time
         EmailMessage(f"The smokehouse's week until {now:%-d %B %Y}", text, to=to).send()
     return len(to)
 

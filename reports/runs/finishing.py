@@ -14,6 +14,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from hybrid_tasks.databases import release_connections
 from reports.document import pdf
 from reports.models import CustomerReport, ReportRun
 from reports.periods import Period
@@ -84,6 +85,7 @@ def tell_staff(run: ReportRun) -> None:
     )
     with suppress(FileNotFoundError, ValueError), run.summary.open() as file:
         message.attach(f"summary-{run.period}.pdf", file.read(), "application/pdf")
+    release_connections()  # the mail server may take its time
     message.send()
 
 

@@ -21,6 +21,7 @@ from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from hybrid_tasks.databases import release_connections
 from meats.money import money
 from meats.ordering import unsubscribe_signer
 from reports.document.rows import Buyer
@@ -98,7 +99,10 @@ def require_address(address: str) -> None:
 
 
 class Mailer:
-    """One connection to the mail server, for one mail after the other."""
+    """One connection to the mail server, for one mail after the other.
+
+    While it waits for the server it holds no connection to the database.
+    """
 
     def __init__(self) -> None:
         self._backend: Any = get_connection()
@@ -123,6 +127,7 @@ class Mailer:
         """
         if self._away:
             raise MailDeferred(self._away)
+        release_connections()
         connection = getattr(self._backend, "connection", None)
         if connection is not None:
             with suppress(SMTPException, OSError):
@@ -147,6 +152,7 @@ class Mailer:
         Raises MailRefused or MailDeferred if the server did not take it; any other exception
         leaves open whether it did.
         """
+        release_connections()
         try:
             sent = self._backend.send_messages([message])
         except SMTPRecipientsRefused as error:

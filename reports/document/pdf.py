@@ -80,7 +80,7 @@ def adjustment_notes(report: Report) -> list[str]:
     ]
     if len(report.adjustments) > NOTES:
         rest = sum((one.amount for one in report.adjustments[NOTES:]), Decimal(0))
-        lines.append(f"{counted(len(report.adjustments) - NOTES, 'more one')}: {money(rest)}.")
+        lines.append(f"{len(report.adjustments) - NOTES:,} more: {money(rest)}.")
     whole = money(report.now.total + adjusted)
     return [*lines, f"With refunds and corrections of {money(adjusted)}: {whole}."]
 

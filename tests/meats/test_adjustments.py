@@ -1,12 +1,14 @@
 """Refunds and corrections in the admin: rows of their own, and never more than was paid."""
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from threading import Barrier
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from meats.adjusting import paid_for, signed_amount
@@ -76,6 +78,28 @@ def test_refunds_together_are_never_more_than_was_paid(admin_client: Client, ord
     assert paid_for(order) == 0
     with pytest.raises(ValidationError):
         signed_amount(order, "refund", Decimal("0.01"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_refunds_at_once_are_not_more_than_was_paid_either(order: Order) -> None:
+    together = Barrier(2)
+
+    def refund() -> bool:
+        try:
+            together.wait()
+            with transaction.atomic():
+                amount = signed_amount(order, "refund", Decimal("15.00"))
+                order.adjustments.create(amount=amount, reason="Burnt.")
+        except ValidationError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor() as pool:
+        done = [pool.submit(refund) for _ in range(2)]
+    assert sorted(one.result() for one in done) == [False, True]
+    assert paid_for(order) == Decimal("5.00")
 
 
 def test_nothing_is_no_adjustment_for_the_database_either(order: Order) -> None:

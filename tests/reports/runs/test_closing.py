@@ -84,7 +84,7 @@ def test_more_refunds_than_a_page_has_lines_are_added_up(tasks: CapturedTasks) -
         adjust(order, "-1.00", PERIOD.begins + timedelta(days=day))
     send_all(tasks)
     text = text_of(CustomerReport.objects.get())
-    assert "16 more ones: -$16.00." in text
+    assert "16 more: -$16.00." in text
     assert "With refunds and corrections of -$20.00: $180.00." in text
 
 

@@ -198,7 +198,7 @@ async def test_robots_are_told_what_is_not_for_them(async_client: AsyncClient) -
         assert f"\nDisallow: /{part}/\n" in body(response)
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 async def test_pages_for_who_has_their_address_are_not_listed(async_client: AsyncClient) -> None:
     customer = await Customer.objects.acreate(name="Ada", email="ada@example.com")
     order = await Order.objects.acreate(customer=customer, flavor="salt", price=1)

@@ -19,7 +19,7 @@ test: install ## Run the tests ("make test ARGS='-k smoke -x'" passes options to
 	@$(PYTHON) -m pytest $(ARGS)
 
 faults: install ## Break processes, brokers and databases on purpose and count what is lost
-	@$(PYTHON) -m pytest tests/faults -m "" $(ARGS)
+	@$(PYTHON) -m pytest tests/faults tests/reports/test_hostile_run.py tests/reports/runs/test_interleavings.py -m "" $(ARGS)
 
 brokers: install ## Run behind RabbitMQ what runs behind Valkey: the contract suite and the faults
 	@$(PYTHON) -m pytest tests/hybrid_tasks/contract tests/faults -m every_broker $(ARGS)

@@ -11,11 +11,14 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.template import engines
 from django.test import AsyncClient, Client, RequestFactory
+from django.urls import reverse
 from pytest_django import DjangoDbBlocker, Settings
 
 from hybrid_tasks.backends.eventloop import EventLoopBackend
 from hybrid_tasks.exceptions import TaskQueueFull
 from meats.error_pages import not_found, server_error
+from meats.models import Customer, Order, OrderItem
+from meats.ordering import unsubscribe_signer
 from meats.responses import unavailable
 from tests.browser.broken_urls import break_down
 from tests.meats.smokehouse import VISITOR
@@ -193,3 +196,15 @@ async def test_robots_are_told_what_is_not_for_them(async_client: AsyncClient) -
     assert response["Content-Type"].startswith("text/plain")
     for part in ("admin", "orders", "reports", "tasks", "unsubscribe"):
         assert f"\nDisallow: /{part}/\n" in body(response)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_pages_for_who_has_their_address_are_not_listed(async_client: AsyncClient) -> None:
+    customer = await Customer.objects.acreate(name="Ada", email="ada@example.com")
+    order = await Order.objects.acreate(customer=customer, flavor="salt", price=1)
+    await OrderItem.objects.acreate(order=order, meat="ribs", price=1)
+    signed = unsubscribe_signer.sign(str(customer.pk))
+    for address in (order.get_absolute_url(), reverse("meats:unsubscribe", args=[signed])):
+        response = await async_client.get(address)
+        assert (response.status_code, response["X-Robots-Tag"]) == (200, "noindex, nofollow")
+    assert "X-Robots-Tag" not in (await async_client.get("/", headers=BROWSER)).headers

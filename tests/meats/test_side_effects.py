@@ -80,10 +80,10 @@ def test_the_confirmation_has_text_and_html_and_the_tasks_id(order: Order, run: 
     result = run(SIDE_EFFECTS["confirmation"], order)
     (message,) = mail.outbox
     assert message.to == ["ada@example.com"]
-    assert "<b>tofu</b>, 12.00" in message.body
+    assert "<b>tofu</b>, $12.00" in message.body
     html, kind = message.alternatives[0]  # type: ignore[attr-defined]
     assert kind == "text/html"
-    assert "&lt;b&gt;tofu&lt;/b&gt;, 12.00" in html
+    assert "&lt;b&gt;tofu&lt;/b&gt;, $12.00" in html
     assert result.id in message.message()["Message-ID"]
 
 

@@ -31,6 +31,8 @@ def normalise(address: str) -> str:
             f" an email address has at most {MAX_ADDRESS_LENGTH}."
         )
     validate_email(normal)
+    if normal.endswith(".invalid"):  # RFC 2606; ours stand for customers who were erased
+        raise ValidationError(f"Mail to {address} cannot be sent: .invalid is no domain.")
     if domain.startswith("["):
         raise ValidationError(
             f"Mail to {address} is not sent: after the @ a domain is needed, not a number."

@@ -4,14 +4,19 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.contrib.admin import helpers
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from meats import people
 from meats.adjusting import signed_amount
 from meats.models import Adjustment, Customer, Order, OrderItem
 from meats.money import money
+
+AT_ONCE = 50  # customers that one click exports or erases
 
 
 @admin.register(Customer)
@@ -24,6 +29,49 @@ class CustomerAdmin(admin.ModelAdmin):
     search_fields = ("email", "name")
     readonly_fields = ("created_at",)
     show_full_result_count = False  # counting everything takes longer than the page
+    actions = ("export_customers", "erase_customers")
+
+    @admin.action(description="Export all that is held of the selected customers")
+    def export_customers(
+        self, request: HttpRequest, customers: QuerySet[Customer]
+    ) -> HttpResponse | None:
+        """Answer with a file of JSON."""
+        if len(customers) > AT_ONCE:
+            self.refuse(request, customers)
+            return None
+        response = JsonResponse([people.export(customer) for customer in customers], safe=False)
+        response["Content-Disposition"] = 'attachment; filename="customers.json"'
+        response["Cache-Control"] = "no-store"
+        return response
+
+    @admin.action(description="Erase the selected customers", permissions=["delete"])
+    def erase_customers(
+        self, request: HttpRequest, customers: QuerySet[Customer]
+    ) -> HttpResponse | None:
+        """Ask, and then leave nothing of them but what the books need."""
+        if len(customers) > AT_ONCE:
+            self.refuse(request, customers)
+            return None
+        if request.POST.get("post") == "yes":
+            for customer in customers:
+                people.erase(customer)
+            self.message_user(request, f"{len(customers)} customers were erased.")
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Erase customers",
+            "opts": self.opts,
+            "customers": customers.annotate(order_count=Count("orders")),
+            "checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/meats/customer/erase.html", context)
+
+    def refuse(self, request: HttpRequest, customers: QuerySet[Customer]) -> None:
+        self.message_user(
+            request,
+            f"{len(customers)} customers are selected: choose at most {AT_ONCE}.",
+            messages.ERROR,
+        )
 
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
         """Ask again where the address is another one, unless a person says that it is confirmed."""

@@ -8,7 +8,7 @@ from django.shortcuts import render
 
 from meats.forms import OrderForm, SubscribeForm
 from meats.limits import MAX_FLAVOR_LENGTH
-from meats.menu import DEFAULT_FLAVOR, DEFAULT_MEATS, MENU
+from meats.menu import DEFAULT_FLAVOR, DEFAULT_MEATS, MENU, OWN_FLAVOR, OWN_MEAT
 from meats.models import Order
 
 GREETING = "Hello, async Django!"
@@ -23,9 +23,8 @@ def in_public(order: Order) -> tuple[str, str]:
     meats = [item.meat for item in order.items.all()]
     shown = [meat for meat in meats if meat in MENU]
     if len(shown) < len(meats):
-        shown.append("something of their own")
-    is_ours = order.flavor == DEFAULT_FLAVOR
-    return ", ".join(shown), order.flavor if is_ours else "a flavor of their own"
+        shown.append(OWN_MEAT)
+    return ", ".join(shown), order.flavor if order.flavor == DEFAULT_FLAVOR else OWN_FLAVOR
 
 
 async def render_home(

@@ -16,6 +16,9 @@ OTHER_PRICE = Decimal("12.00")
 
 DEFAULT_MEATS = tuple(MENU)
 DEFAULT_FLAVOR = "Sweet Baby Ray's"
+# What stands for words of visitors where these are not shown, or not kept.
+OWN_MEAT = "something of their own"
+OWN_FLAVOR = "a flavor of their own"
 STEPS = 2  # of each meat: smoking it, applying the flavor
 
 

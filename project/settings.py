@@ -344,6 +344,13 @@ DEAD_LETTER_MINUTES = env.int("DEAD_LETTER_MINUTES", 15, validate=validate.Range
 # After how many days the nightly cleanup removes things.
 KEEP_RECEIPTS_DAYS = env.int("KEEP_RECEIPTS_DAYS", 90, validate=validate.Range(min=1))
 KEEP_REPORTS_DAYS = env.int("KEEP_REPORTS_DAYS", 800, validate=validate.Range(min=62))
+# Of orders only the sums are kept then, without anybody's name: later than the reports on them.
+KEEP_ORDERS_DAYS = env.int("KEEP_ORDERS_DAYS", max(1200, KEEP_REPORTS_DAYS + 400))
+if KEEP_ORDERS_DAYS < KEEP_REPORTS_DAYS + 400:
+    raise ImproperlyConfigured(
+        f"KEEP_ORDERS_DAYS is {KEEP_ORDERS_DAYS}: reports need the orders of the year before too,"
+        f" so it must be at least KEEP_REPORTS_DAYS + 400, which is {KEEP_REPORTS_DAYS + 400}."
+    )
 KEEP_DEAD_LETTERS_DAYS = env.int("KEEP_DEAD_LETTERS_DAYS", 30, validate=validate.Range(min=1))
 KEEP_CLEANUPS_DAYS = env.int("KEEP_CLEANUPS_DAYS", 90, validate=validate.Range(min=1))
 

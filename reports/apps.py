@@ -8,5 +8,5 @@ class ReportsConfig(AppConfig):
     verbose_name = "Reports"
 
     def ready(self) -> None:
-        """Hear of dead letters, in whatever process."""
-        from reports import tasks  # noqa: F401
+        """Hear of dead letters, and of customers who are exported or erased, in any process."""
+        from reports import people, tasks  # noqa: F401

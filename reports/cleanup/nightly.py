@@ -15,6 +15,7 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from hybrid_tasks.models import OutboxTask
+from meats import people
 from reports.cleanup import files
 from reports.models import Cleanup, CustomerReport, ReportRun, SentSlot
 from reports.periods import Period
@@ -116,12 +117,18 @@ def days_ago(days: int) -> Any:
     return timezone.now() - timedelta(days=days)
 
 
+def old_orders(dry_run: bool) -> int:
+    """Make old orders nobody's, and erase customers without any others who do not subscribe."""
+    return people.forget_before(days_ago(settings.KEEP_ORDERS_DAYS), dry_run=dry_run)
+
+
 SWEEPS: dict[str, Sweep] = {
     "expired_sessions": expired_sessions,
     "old_receipts": files.old_receipts,
     "report_files_without_row": files.files_without_row,
     "reports_without_file": files.rows_without_file,
     "old_runs": old_runs,
+    "old_orders_and_customers": old_orders,
     "old_dead_letters": old_dead_letters,
     "old_cleanups": old_cleanups,
     "old_slots": old_slots,

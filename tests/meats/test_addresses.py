@@ -36,6 +36,7 @@ REFUSED = {
     "İda@example.com": "Mail to İda@example.com cannot be sent: before the @ only",
     "ada@-ä.example": "Mail to ada@-ä.example cannot be sent: -ä.example is no name",
     "ada@[127.0.0.1]": "Mail to ada@[127.0.0.1] is not sent: after the @ a domain is needed",
+    "1@erased.invalid": "Mail to 1@erased.invalid cannot be sent: .invalid is no domain.",
     "ada": "Enter a valid email address.",
     "@example.com": "Enter a valid email address.",
     "ada@": "Enter a valid email address.",

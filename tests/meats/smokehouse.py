@@ -72,10 +72,10 @@ class Mail:
         self.directory = directory
         self._process: Process | None = None
 
-    def start(self, sink: str = "") -> None:
-        """Start it; `sink` names another handler, which keeps nothing."""
+    def start(self, *handler: str) -> None:
+        """Start it, with the handler named or one that keeps all mail."""
         listen = ("--nosetuid", "--listen", f"127.0.0.1:{self.port}")
-        handler = [sink] if sink else ["aiosmtpd.handlers.Mailbox", str(self.directory)]
+        handler = handler or ("aiosmtpd.handlers.Mailbox", str(self.directory))
         command = [str(BIN / "aiosmtpd"), *listen, "--class", *handler]
         log = self.directory.with_suffix(".log")
         self._process = Process(command, {"PYTHONPATH": str(ROOT)}, log)

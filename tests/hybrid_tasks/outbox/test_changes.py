@@ -43,8 +43,8 @@ def set_to(changes: dict[str, Any]) -> Change:
     return lambda it: table.rows([it.id]).update(**changes)
 
 
-# What is done; how the row was before, but for what is so in all cases; what is different afterwards;
-# and the seconds after which it is available then.
+# What is done; how the row was before, but for what is so in all cases; what is different then;
+# and the seconds after which it is available.
 CHANGES: list[tuple[str, Change, dict[str, Any], dict[str, Any], float | None]] = [
     (
         "start_held",
@@ -160,6 +160,7 @@ def test_attempts_are_counted_for_many_and_refused_for_some() -> None:
     change(ahead, attempts=3)
     change(gone, claimed_by="you", attempts=1)
     assert claims.start_held([one, other], "me", LEASE, 1) == {one, other}
+    change(add_many(1, "me")[0], attempts=2)  # which nobody asks for
     assert claims.start_held([one, other, ahead, gone], "me", LEASE, 2) == {one, other}
     assert [row(one).attempts for one in (one, other, ahead, gone)] == [2, 2, 3, 1]
 

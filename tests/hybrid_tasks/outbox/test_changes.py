@@ -173,6 +173,71 @@ def test_what_is_marked_is_told_from_what_was_sent_before() -> None:
     assert [row(one).sends for one in (one, other, lost)] == [1, 1, 1]
 
 
+def test_only_what_this_call_has_marked_may_be_sent() -> None:
+    ours, dead, sent_before, held_by_another = add_many(4, "me")
+    change(dead, state=State.DEAD)
+    change(sent_before, state=State.SENT)
+    change(held_by_another, claimed_by="me:2")
+    assert claims.mark_sent([ours, dead, held_by_another], "me", LEASE) == {ours}
+
+
+def test_who_claims_one_of_many_is_given_that_one() -> None:
+    mine, delivered, orphan = add_many(3, "me", max_attempts=3)
+    change(delivered, state=State.SENT)
+    change(orphan, claimed_by="dead-1")
+    won = claims.claim_delivered(delivered, "me", LEASE)
+    assert won is not None
+    assert (won.pk, won.attempts) == (delivered, 1)
+    again = claims.claim_from("dead-", orphan, "me", LEASE)
+    assert again is not None
+    assert (again.pk, again.claimed_by) == (orphan, "me")
+    assert claims.claim_from("dead-", orphan, "me", LEASE) is None
+    assert claims.claim_from("dead-", mine, "me", LEASE) is None
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.SENT, State.DEAD])
+def test_only_what_a_dead_process_had_claimed_is_claimed_from_it(state: State) -> None:
+    (task_id,) = add_many(1, "dead-1")
+    change(task_id, state=state)
+    before = columns(task_id)
+    assert claims.claim_from("dead-", task_id, "me", LEASE) is None
+    assert columns(task_id) == before
+
+
+@pytest.mark.parametrize(
+    ("holder", "state"),
+    [("me", State.DEAD), ("me:17", State.CLAIMED), ("me:17", State.DEAD), ("you", State.SENT)],
+)
+def test_what_is_neither_held_nor_sent_in_vain_is_not_released(holder: str, state: State) -> None:
+    (task_id,) = add_many(1, holder)
+    change(task_id, state=state, sends=1)
+    before = columns(task_id)
+    claims.release([task_id], "me")
+    assert columns(task_id) == before
+
+
+@pytest.mark.parametrize(
+    ("values", "there"),
+    [
+        ({"sends": 1}, False),
+        ({"state": State.WAITING, "claimed_by": ""}, False),
+        ({"attempts": 1}, True),
+        ({"state": State.WAITING, "attempts": 1}, True),
+        ({"state": State.SENT}, True),
+        ({"state": State.DEAD}, True),
+        ({"claimed_by": "you"}, True),
+    ],
+    ids=str,
+)
+def test_what_was_inserted_in_vain_is_taken_back_unless_it_was_taken(
+    values: dict[str, Any], there: bool
+) -> None:
+    (task_id,) = add_many(1, "me")
+    change(task_id, **values)
+    claims.take_back([task_id], "me")
+    assert table.rows([task_id]).exists() is there
+
+
 def test_more_leases_than_one_statement_holds_are_all_renewed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -215,13 +280,13 @@ def test_what_is_taken_comes_by_priority_then_by_age() -> None:
     ids = {}
     for number, priority in enumerate([0, 5, 0, 5, 0]):
         ids[number] = add(priority=priority).id
-        table.rows([ids[number]]).update(created_at=After(100 * number - LEASE))
+        table.rows([ids[number]]).update(created_at=After(-100 * number))
     for number in (0, 1):
         table.rows([ids[number]]).update(available_at=After(-1))  # later than the others
         table.rows([ids[number + 2]]).update(available_at=After(-2))
     changes = claims.claimed_by("relay:1", LEASE)
     taken = claims.take_due("relay:1", 10, ["default"], changes)
-    assert [one.pk for one in taken] == [ids[number] for number in (1, 3, 0, 2, 4)]
+    assert [one.pk for one in taken] == [ids[number] for number in (3, 1, 4, 2, 0)]
 
 
 def test_only_what_this_call_has_won_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

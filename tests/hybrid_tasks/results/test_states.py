@@ -290,6 +290,7 @@ def test_versions_that_run_beside_each_other_read_the_same_text(ready: TaskResul
     assert states.encoded_rank(encoded) == TEXT["rank"]
     again = states.decode(json.dumps(TEXT))
     assert vars_of(again) == vars_of(full(ready))
+    assert changed(states.advance(again), again) == {}
 
 
 def test_what_is_not_so_yet_is_nothing_in_the_text() -> None:

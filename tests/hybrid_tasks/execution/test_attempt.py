@@ -64,8 +64,8 @@ def watched(attempt: Attempt) -> Iterator[Attempt]:
             yield entered
         except BaseException as error:  # noqa: BLE001 - the attempt would keep it
             failures.append(error)
-    for error in failures:
-        raise error
+    for failure in failures:
+        raise failure
 
 
 def run(attempt: Attempt, error: BaseException | None = None) -> Attempt:
@@ -221,6 +221,12 @@ def test_metadata_that_cannot_be_kept_is_named(
             with pytest.raises(kind, match=says):
                 save()
         assert len(saved) == 1
+
+
+def test_what_returned_nothing_has_no_value(make: Make) -> None:
+    with watched(make(tasks.echo_sync)) as attempt:
+        pass
+    assert (attempt.result.status, attempt.result.return_value) == (SUCCESSFUL, None)
 
 
 def test_metadata_of_a_function_without_a_context_stays(make: Make) -> None:

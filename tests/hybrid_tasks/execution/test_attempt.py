@@ -28,7 +28,11 @@ LONG = "x" * 300  # longer than what surely passes
 TOO_MANY_DIGITS = 10**5000  # json refuses to write more than 4,300
 
 
-def after_a_while(_exception: BaseException, task_result: Any) -> float:
+asked: list[BaseException] = []  # what the backoff was asked about
+
+
+def after_a_while(exception: BaseException, task_result: Any) -> float:
+    asked.append(exception)
     return 2.5 * len(task_result.worker_ids)
 
 
@@ -244,9 +248,11 @@ def test_it_is_tried_as_often_as_it_may_be(
     attempt, error = make(thrice), ValueError("not yet")
     for _ in range(attempts - 1):
         attempt.begin()
+    asked.clear()
     with heard(signals.task_finished) as told:
         run(attempt, error)
     assert attempt.error is error
+    assert asked == ([error] if attempts < 3 else [])
     assert attempt.result is saved[-1]
     assert (attempt.result.attempts, kinds(attempt.result)) == (attempts, [ValueError])
     if attempts < 3:

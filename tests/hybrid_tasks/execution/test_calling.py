@@ -24,6 +24,7 @@ from hybrid_tasks.execution.calling import (
     in_time,
     run_async,
     run_function,
+    run_pooled,
     settle_once,
 )
 from hybrid_tasks.execution.threads import AttemptThread, Pool, then_close
@@ -355,6 +356,22 @@ async def test_who_is_interrupted_before_a_thread_is_free_never_runs(
     pool.shutdown()
     assert ran == []
     assert saved[-1].errors[-1].exception_class is TaskInterrupted
+
+
+def test_a_thread_that_begins_after_its_loop_has_ended_does_its_work_all_the_same(
+    make: Make, pool: ThreadPoolExecutor, held: Any
+) -> None:
+    pool.submit(held)
+    calls["work"] = lambda: "done"
+    attempt = make(do, "work")
+    loop = asyncio.new_event_loop()
+    waiting: Any = loop.create_task(run_pooled(attempt))
+    loop.run_until_complete(until(lambda: attempt.thread, "it waits for a thread"))
+    loop.close()
+    waiting._log_destroy_pending = False
+    held.may_end.set()
+    assert attempt.thread is not None
+    assert attempt.thread.result(PATIENCE) == "done"
 
 
 @pytest.mark.usefixtures("pool")

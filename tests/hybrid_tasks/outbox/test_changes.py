@@ -174,11 +174,13 @@ def test_what_is_marked_is_told_from_what_was_sent_before() -> None:
 
 
 def test_only_what_this_call_has_marked_may_be_sent() -> None:
-    ours, dead, sent_before, held_by_another = add_many(4, "me")
+    ours, dead, sent_before, held_elsewhere, sent_elsewhere = add_many(5, "me")
     change(dead, state=State.DEAD)
     change(sent_before, state=State.SENT)
-    change(held_by_another, claimed_by="me:2")
-    assert claims.mark_sent([ours, dead, held_by_another], "me", LEASE) == {ours}
+    change(held_elsewhere, claimed_by="me:2")
+    change(sent_elsewhere, claimed_by="me:2", state=State.SENT)
+    asked = [ours, dead, held_elsewhere, sent_elsewhere]
+    assert claims.mark_sent(asked, "me", LEASE) == {ours}
 
 
 def test_who_claims_one_of_many_is_given_that_one() -> None:
@@ -214,6 +216,25 @@ def test_what_is_neither_held_nor_sent_in_vain_is_not_released(holder: str, stat
     before = columns(task_id)
     claims.release([task_id], "me")
     assert columns(task_id) == before
+
+
+@pytest.mark.parametrize(
+    ("holder", "state", "there"),
+    [
+        ("me", State.CLAIMED, False),
+        ("you", State.CLAIMED, True),
+        ("", State.WAITING, False),
+        ("me", State.SENT, True),
+        ("me", State.DEAD, True),
+    ],
+)
+def test_only_what_nobody_else_runs_and_no_broker_has_is_withdrawn(
+    holder: str, state: State, there: bool
+) -> None:
+    (task_id,) = add_many(1, "me")
+    change(task_id, state=state, claimed_by=holder, attempts=1)
+    assert claims.withdraw(task_id, "me") is not there
+    assert table.rows([task_id]).exists() is there
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,9 @@ def test_all_rows_of_a_caller_share_its_time(
         clock.seconds += 1
 
     monkeypatch.setattr(by_hand.runtime, "result_of", wait)
-    by_hand.put_rows([NewRow(make()) for _ in range(4)], 2.5)
+    rows = [NewRow(make()) for _ in range(4)]
+    by_hand.put_rows(rows, 2.5)
+    assert [(one.id, one.row) for one in by_hand.items()] == [(row.id, row) for row in rows]
     assert given == pytest.approx([2.5, 1.5, 0.5, 0.0])
     given.clear()
     ask: list[Any] = [
@@ -523,6 +525,27 @@ def test_nothing_is_renewed_before_it_is_time(
     assert by_hand.do_due() is True
     assert renewed == [(set(work.leases), by_hand.holder, NEW)]
     assert by_hand.until_due() == pytest.approx(LEASE / 3)
+
+
+def test_nobody_asks_what_was_lost_when_all_was_renewed(
+    by_hand: OutboxWriter, work: Work, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    held_by = claims.held_by
+
+    def note(holder: str) -> set[str]:
+        asked.append(holder)
+        return held_by(holder)
+
+    monkeypatch.setattr(claims, "held_by", note)
+    lost = work.put(by_hand, LEASE)
+    clock.seconds += LEASE / 3
+    assert by_hand.do_due()
+    assert asked == []
+    change(lost, claimed_by="other")
+    clock.seconds += LEASE / 3
+    assert by_hand.do_due()
+    assert asked == [by_hand.holder]
 
 
 def test_a_database_that_is_away_is_asked_for_leases_again(

@@ -238,14 +238,15 @@ def test_a_message_fits_where_there_is_no_limit_and_is_weighed_where_there_is(
 
 @pytest.mark.usefixtures("outbox")
 def test_rows_are_weighed_where_there_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(packets, "refuse_too_heavy", lambda _, *sizes: asked.append(sizes))
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(packets, "refuse_too_heavy", lambda *given: asked.append(given))
     row = NewRow(make())
     inserts.insert([row])
-    monkeypatch.setattr(packets, "LIMITED", connections[table.alias()].vendor)
+    connection = connections[table.alias()]
+    monkeypatch.setattr(packets, "LIMITED", connection.vendor)
     inserts.insert([row])
     weight = packets.weight(states.encode(row.result))
-    assert asked == [(0, packets.RESERVE), (weight, packets.RESERVE)]
+    assert asked == [(connection, size, packets.RESERVE) for size in (0, weight)]
 
 
 # --- What is asked of MySQL and MariaDB -----------------------------------------------------------

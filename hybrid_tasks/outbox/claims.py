@@ -14,7 +14,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, transaction
-from django.db.models import Case, DateTimeField, F, PositiveIntegerField, Q, When
+from django.db.models import Case, F, PositiveIntegerField, Q, When
 
 from hybrid_tasks.databases.clock import Now
 from hybrid_tasks.databases.errors import through_deadlocks
@@ -151,7 +151,7 @@ def sent_by(holder: str, lease: float) -> dict[str, Any]:
         "state": SENT,
         "claimed_by": holder,
         # Before it is counted: MySQL assigns from left to right and reads what it has assigned.
-        "available_at": Case(*steps, default=cap, output_field=DateTimeField()),
+        "available_at": Case(*steps, default=cap),
         "sends": F("sends") + 1,
     }
 
@@ -238,8 +238,7 @@ def take_due(
     was never used before.
     """
     ids = through_deadlocks(alias(), lambda: change_due(limit, backends, changes))
-    won = rows(ids).filter(claimed_by=holder).order_by("-priority", "created_at")
-    return list(won) if ids else []
+    return list(rows(ids).filter(claimed_by=holder).order_by("-priority", "created_at"))
 
 
 def change_due(limit: int, backends: Sequence[str], changes: dict[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """The result of a task: a snapshot that never changes, and the draft of which one is made."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic
 
 from django.tasks import TaskResultStatus, base
 
@@ -137,4 +137,4 @@ class Draft(DjangoTaskResult):
     def sealed(self) -> TaskResult:
         """Make this very object a TaskResult, which has the same slots, and return it."""
         self.__class__ = TaskResult  # type: ignore[assignment]
-        return cast("TaskResult", self)
+        return self  # type: ignore[return-value]

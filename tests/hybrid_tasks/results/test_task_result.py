@@ -1,12 +1,13 @@
 """Results are made as drafts: none of the attributes that Django gives one may be missing."""
 
 from dataclasses import FrozenInstanceError, fields
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hybrid_tasks.results import states
-from hybrid_tasks.results.task_result import TaskResult
+from hybrid_tasks.results.task_result import TaskResult, may_follow
 from tests.hybrid_tasks import tasks
 
 NAMES = [field.name for field in fields(TaskResult)]
@@ -47,3 +48,33 @@ def test_a_result_is_frozen(made: TaskResult) -> None:
         made.id = "another"  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         del states.started(made, "a worker").id  # type: ignore[misc]
+
+
+def test_a_state_is_followed_by_later_ones_and_by_its_own_news(made: TaskResult) -> None:
+    running = states.started(made, "one")
+    retry = states.to_retry(running, ValueError("not yet"))
+    again = states.started(retry, "other")
+    failed, succeeded = states.failed(again, ValueError("bad")), states.succeeded(again, 3)
+    anew = states.advance(made, generation=1)
+    for number, earlier in enumerate((made, running, retry, again, failed, anew)):
+        for later in (made, running, retry, again, failed, anew)[number + 1 :]:
+            assert may_follow(later, earlier)
+            assert not may_follow(earlier, later)
+        assert may_follow(states.advance(earlier, metadata={"new": 1}), earlier)
+    assert not may_follow(failed, succeeded)
+    assert not may_follow(succeeded, failed)
+
+
+def test_what_is_adopted_is_what_comes_later_or_what_is_djangos_own(made: TaskResult) -> None:
+    running = states.started(made, "one")
+    held = states.advance(running)
+    held._adopt(made)
+    assert values(held) == values(running)
+    ended = states.advance(
+        states.succeeded(running, 3), metadata={"new": 1}, generation=1, backend="celery"
+    )
+    held._adopt(ended)
+    assert values(held) == values(ended)
+    plain: Any = SimpleNamespace(**values(made))  # of another backend, which knows no ranks
+    held._adopt(plain)
+    assert held.status == made.status

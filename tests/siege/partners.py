@@ -9,7 +9,7 @@ from typing import Any
 
 from aiosmtpd.handlers import Mailbox
 
-from tests.conftest import BIN
+from tests.conftest import BIN, ROOT
 from tests.meats.smokehouse import Mail
 from tests.processes import Process, port_is_open, wait_until
 
@@ -33,7 +33,7 @@ class LateMail(Mail):
         """See Mail."""
         listen = ("--nosetuid", "--listen", f"127.0.0.1:{self.port}")
         command = [str(BIN / "aiosmtpd"), *listen, "--class", f"{__name__}.LateMailbox"]
-        env = {"MAIL_SECONDS": str(self.seconds)}
+        env = {"MAIL_SECONDS": str(self.seconds), "PYTHONPATH": str(ROOT)}
         log = self.directory.with_suffix(".log")
         self._process = Process([*command, str(self.directory)], env, log)
         wait_until(lambda: port_is_open(self.port), "the mail server listens")

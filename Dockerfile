@@ -1,21 +1,17 @@
-# One image for web, worker, beat and Flower; docker-compose.yml gives each its command.
-FROM python:3.13-slim
+# One image for web, workers, beat and Flower; docker-compose.yml gives each its command.
 
-ENV PYTHONUNBUFFERED=1 \
-    UV_COMPILE_BYTECODE=1 \
-    UV_LINK_MODE=copy \
-    PATH="/app/.venv/bin:$PATH"
+# What installs stays behind in this stage; the image that runs has neither uv nor pip.
+FROM python:3.13-slim AS build
+
+ENV UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy
 WORKDIR /app
-
-RUN useradd --system --create-home --uid 10001 smokehouse \
-    && mkdir -p /app/var/receipts /app/var/reports \
-    && chown -R smokehouse /app/var
 
 # The installer is the one that uv.lock names.
 COPY pyproject.toml uv.lock ./
 RUN python -m venv --without-pip .venv \
     && pip install --no-cache-dir "uv==$(sed -n '/^name = "uv"$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)" \
-    && uv sync --locked --no-default-groups --group smokehouse --extra postgres --no-cache
+    && uv sync --locked --no-dev --extra postgres --no-cache
 
 COPY manage.py ./
 COPY hybrid_tasks hybrid_tasks
@@ -23,7 +19,22 @@ COPY meats meats
 COPY reports reports
 COPY project project
 # A key for this step only: collecting files signs nothing.
-RUN SECRET_KEY=collectstatic python manage.py collectstatic --noinput
+RUN SECRET_KEY=collectstatic .venv/bin/python manage.py collectstatic --noinput
+
+
+FROM python:3.13-slim
+
+ENV PYTHONUNBUFFERED=1 \
+    PATH="/app/.venv/bin:$PATH"
+WORKDIR /app
+
+RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
+    && rm -rf /usr/local/lib/python3.*/ensurepip \
+    && useradd --system --create-home --uid 10001 smokehouse \
+    && mkdir -p /app/var/receipts /app/var/reports \
+    && chown -R smokehouse /app/var
+
+COPY --from=build /app /app
 
 USER smokehouse
 EXPOSE 8000

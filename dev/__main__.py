@@ -5,12 +5,14 @@ import sys
 
 from dev.banner import show_banner
 from dev.broker import become_broker
+from dev.postgres.server import become_postgres
 from dev.stack import Stack, StackError
 from dev.up import up
 
 COMMANDS = {
     "up": (up, "start every part, show the addresses, stop all on Ctrl-C"),
     "broker": (become_broker, "become the broker (Valkey); the Procfile uses it"),
+    "postgres": (become_postgres, "become the PostgreSQL server of DATABASE=postgres"),
     "banner": (show_banner, "wait until every part answers, then show the addresses"),
 }
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from dev.prepare import ADMIN
+from dev.masking import masked
+from dev.prepare import ADMIN, POSTGRES_PASSWORD, flower_auth, postgres_url
 from dev.stack import HOST, Stack
 
 PATIENCE = 120.0  # seconds until a part that does not answer is given up
@@ -32,11 +33,12 @@ def probes(stack: Stack) -> dict[str, Probe]:
     began = time.time()
     heartbeat = stack.var_dir / "beat.heartbeat"
     return {
-        "web": lambda: answers(stack.url("WEB_PORT") + "/healthz/"),
+        "web": lambda: answers(stack.url("WEB_PORT") + "/readyz/"),
         "partner": lambda: answers(stack.url("PARTNER_PORT") + "/status/200"),
         "mail": lambda: smtp_answers(stack.ports["SMTP_PORT"]),
         "beat": lambda: touched_since(heartbeat, began),
-        "worker": worker_answers,
+        "worker-default": lambda: worker_answers("default"),
+        "worker-heavy": lambda: worker_answers("heavy"),
         "flower": lambda: answers(stack.url("FLOWER_PORT") + "/healthcheck"),
     }
 
@@ -74,11 +76,13 @@ def touched_since(path: Path, moment: float) -> bool:
     return path.exists() and path.stat().st_mtime >= moment
 
 
-def worker_answers() -> bool:
+def worker_answers(name: str) -> bool:
+    from celery.utils.nodenames import host_format
+
     from project.celery import app
 
     try:
-        return bool(app.control.ping(timeout=1))
+        return bool(app.control.ping([host_format(f"{name}@%h")], timeout=1))
     except app.connection_for_write().connection_errors:
         return False
 
@@ -91,15 +95,15 @@ def banner_text(stack: Stack) -> str:
         if password
         else f"user {ADMIN}; forgotten? manage.py changepassword {ADMIN}"
     )
-    flower_user, _, flower_key = os.environ.get("FLOWER_BASIC_AUTH", "").partition(":")
     debug = os.environ.get("DEBUG", "")
     rows = [
         ("Home page", stack.url("WEB_PORT") + "/", ""),
         ("Admin", stack.url("WEB_PORT") + "/admin/", admin_hint),
-        ("Flower", stack.url("FLOWER_PORT") + "/", f"user {flower_user}, password {flower_key}"),
+        ("Flower", stack.url("FLOWER_PORT") + "/", flower_hint(stack)),
         ("Mail", f"{var_dir}/mail/new/", f"received by SMTP on port {stack.ports['SMTP_PORT']}"),
         ("Partner", stack.url("PARTNER_PORT") + "/", "stands in for httpbin.org"),
-        ("Broker", stack.redis_url, "queues of the worker"),
+        ("Broker", masked(stack.redis_url), "queues of the workers"),
+        ("Database", *database_row(stack)),
     ]
     width = max(len(address) for _, address, _ in rows)
     lines = [f"  {name:<10} {address:<{width}}  {hint}".rstrip() for name, address, hint in rows]
@@ -117,6 +121,22 @@ def banner_text(stack: Stack) -> str:
             "",
         ]
     )
+
+
+def flower_hint(stack: Stack) -> str:
+    auth = os.environ.get("FLOWER_BASIC_AUTH", "")
+    if auth != flower_auth(stack):  # whoever gave it knows it
+        return "user and password as in FLOWER_BASIC_AUTH"
+    user, _, password = auth.partition(":")
+    return f"user {user}, password {password}"
+
+
+def database_row(stack: Stack) -> tuple[str, str]:
+    """Return where the database is, and where its password is kept if the server is our own."""
+    url = os.environ.get("DATABASE_URL") or f"sqlite:///{stack.var_dir}/db.sqlite3"
+    password_file = stack.var_dir / POSTGRES_PASSWORD
+    is_own = password_file.is_file() and url == postgres_url(stack)
+    return masked(url), f"password in {os.path.relpath(password_file)}" if is_own else ""
 
 
 def say(text: str) -> None:

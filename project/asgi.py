@@ -12,6 +12,9 @@ from hybrid_tasks.lifespan import Lifespan  # noqa: E402
 from meats.mail import shared_mail_connection  # noqa: E402
 from meats.outgoing import shared_client  # noqa: E402
 from project.health import Health  # noqa: E402
+from project.readiness import project_readiness  # noqa: E402
 
 # The tasks end first and may use the connections until they have.
-application = Lifespan(Health(django_application), shared_client, shared_mail_connection)
+application = Lifespan(
+    Health(django_application, project_readiness()), shared_client, shared_mail_connection
+)

@@ -18,7 +18,7 @@ from project.environment import Environment
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Environment()
-env.read_env(BASE_DIR / ".env", recurse=False)
+env.read_files(BASE_DIR)
 
 # --- Where things are kept -----------------------------------------------------------------------
 
@@ -39,6 +39,8 @@ if not SECRET_KEY:
         "No secret key: set SECRET_KEY, or SECRET_KEY_FILE to a file that holds one"
         f" ('make run' makes {LOCAL_SECRET_KEY})."
     )
+# Earlier keys: they sign nothing any more, but links and sessions that they signed stay valid.
+SECRET_KEY_FALLBACKS = env.str("SECRET_KEY_FALLBACKS", "").replace(",", " ").split()
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
@@ -49,10 +51,21 @@ HTTPS_ONLY = env.bool("HTTPS_ONLY", not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS_ONLY
 SESSION_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_SECURE = HTTPS_ONLY
-SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 31_536_000) if HTTPS_ONLY else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
-SECURE_HSTS_PRELOAD = HTTPS_ONLY
 X_FRAME_OPTIONS = "DENY"
+
+# For how long browsers refuse plain HTTP, whatever happens to the certificate: nobody can take it
+# back. So an hour at first; the whole domain, and the list in the browsers themselves, by choice.
+HSTS_SECONDS = env.int("HSTS_SECONDS", 3600, validate=validate.Range(min=0))
+SECURE_HSTS_SECONDS = HSTS_SECONDS if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_INCLUDE_SUBDOMAINS", False)
+SECURE_HSTS_PRELOAD = env.bool("HSTS_PRELOAD", False)
+if SECURE_HSTS_PRELOAD and not (SECURE_HSTS_INCLUDE_SUBDOMAINS and HSTS_SECONDS >= 31_536_000):
+    raise ImproperlyConfigured(
+        "HSTS_PRELOAD needs HSTS_INCLUDE_SUBDOMAINS=true and HSTS_SECONDS of 31536000 or more:"
+        " the browsers' list takes no other domain."
+    )
+# `check --deploy` asks for both; they are for the owner of the domain to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 # No inline script or style anywhere; the admin lives with it too.
 SECURE_CSP = {
@@ -138,7 +151,9 @@ def next_redis_database(url: str) -> str:
     number = parts.path.strip("/") or "0"
     if not number.isdecimal():
         raise ImproperlyConfigured(
-            f"REDIS_URL must end in a database number (redis://host:6379/0), not in {parts.path!r}."
+            # Not what it ends in now: after a / in a password that is a part of the password.
+            "REDIS_URL must end in a database number, as redis://host:6379/0 does;"
+            " a / in its password is written %2F."
         )
     return parts._replace(path=f"/{int(number) + 1}").geturl()
 

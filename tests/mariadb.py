@@ -13,8 +13,9 @@ from typing import Literal
 
 import pytest
 
+from dev.users import identity
 from tests.postgres import give, ordinary_user
-from tests.processes import PATIENCE, Process, free_port, identity
+from tests.processes import PATIENCE, Process, free_port
 
 type Stop = Literal["fast", "crash"]
 

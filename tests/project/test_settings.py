@@ -18,7 +18,12 @@ def manage(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "manage.py", *arguments],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings", **env},
+        env={
+            "PATH": os.environ["PATH"],
+            "DJANGO_SETTINGS_MODULE": "project.settings",
+            "VAR_DIR": "/nowhere",  # not where a developer's own stack may run
+            **env,
+        },
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -66,6 +71,75 @@ def test_the_secret_key_may_be_in_a_file(tmp_path: Path) -> None:
         SECRET_KEY_FILE=str(path),
     )
     assert done.stdout.strip() == "from-a-file", done.stderr
+
+
+def sign_links(key: str, **env: str) -> list[str]:
+    """Return the signed parts of the links in mails, as a process with this key makes them."""
+    code = (
+        "from meats.ordering import unsubscribe_signer as u;"
+        "from reports.runs.mailer import link_signer as l; print(u.sign('7'), l.sign('7'))"
+    )
+    done = manage("shell", "--no-imports", "--command", code, SECRET_KEY=key, **env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def read_links(signed: list[str], **env: str) -> str:
+    """Return what a process with the environment `env` makes of such links."""
+    code = (
+        "from meats.ordering import unsubscribe_signer as u;"
+        "from reports.runs.mailer import link_signer as l;"
+        f"print(u.unsign({signed[0]!r}), l.unsign({signed[1]!r}, max_age=600))"
+    )
+    done = manage("shell", "--no-imports", "--command", code, **env)
+    return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
+
+
+def test_links_signed_with_an_earlier_key_stay_valid(tmp_path: Path) -> None:
+    signed = sign_links("the-first-key")
+    assert "BadSignature" in read_links(signed, SECRET_KEY="the-third-key")
+    fallbacks = "the-second-key, the-first-key"
+    env = {"SECRET_KEY": "the-third-key", "SECRET_KEY_FALLBACKS": fallbacks}
+    assert read_links(signed, **env) == "7 7"
+    path = tmp_path / "keys"
+    path.write_text("the-second-key\nthe-first-key\n")
+    env = {"SECRET_KEY": "the-third-key", "SECRET_KEY_FALLBACKS_FILE": str(path)}
+    assert read_links(signed, **env) == "7 7"
+
+
+def test_new_links_are_signed_with_the_key_in_use() -> None:
+    signed = sign_links("the-second-key", SECRET_KEY_FALLBACKS="the-first-key")
+    assert read_links(signed, SECRET_KEY="the-second-key") == "7 7"
+
+
+def show_hsts(**env: str) -> str:
+    """Return the Strict-Transport-Security header that a process with `env` sends."""
+    code = (
+        "from django.test import Client;"
+        "print(Client().get('/favicon.ico', secure=True, headers={'host': 'localhost'})"
+        ".headers.get('Strict-Transport-Security'))"
+    )
+    env = {"SECRET_KEY": "x", "DEBUG": "true", "HTTPS_ONLY": "true"} | env
+    done = manage("shell", "--no-imports", "--command", code, **env)
+    return done.stdout.strip() or done.stderr
+
+
+def test_browsers_are_told_to_insist_on_https_for_an_hour_at_first() -> None:
+    assert show_hsts() == "max-age=3600"
+    assert show_hsts(HTTPS_ONLY="false") == "None"
+
+
+def test_subdomains_and_the_browsers_list_are_switches_of_their_own() -> None:
+    year = {"HSTS_SECONDS": "31536000"}
+    whole = year | {"HSTS_INCLUDE_SUBDOMAINS": "true"}
+    assert show_hsts(**year) == "max-age=31536000"
+    assert show_hsts(**whole) == "max-age=31536000; includeSubDomains"
+    assert show_hsts(**whole, HSTS_PRELOAD="true") == "max-age=31536000; includeSubDomains; preload"
+
+
+def test_the_browsers_list_is_refused_to_half_a_domain() -> None:
+    done = manage("check", SECRET_KEY="x", HSTS_PRELOAD="true", HSTS_SECONDS="31536000")
+    assert "HSTS_PRELOAD needs HSTS_INCLUDE_SUBDOMAINS=true and HSTS_SECONDS of" in done.stderr
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

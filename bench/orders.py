@@ -34,6 +34,7 @@ SETTINGS = {
     "DEBUG": "false",
     "HTTPS_ONLY": "false",
     "POST_RATE": "1000000/minute",
+    "MAX_STREAMS_PER_ADDRESS": "1000",
     "STEP_SECONDS": "0.05",
     "LOG_LEVEL": "INFO",  # of tasks and requests, as in production
 }

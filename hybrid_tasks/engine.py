@@ -148,6 +148,8 @@ class Engine[Key, Item](ABC):
             self._in_step = False
         self._settle()
         if there:
+            if self.failure:
+                logger.info("%s writes again", self.name)
             self.failure = ""
         else:
             self.close_connections()
@@ -160,6 +162,9 @@ class Engine[Key, Item](ABC):
     def until_due(self) -> float | None:
         """Return the seconds until something is due by the clock, if anything will be."""
         return None
+
+    def begin(self) -> None:  # noqa: B027 - most have nothing to make ready
+        """Make ready the thread that begins to run."""
 
     def close_connections(self) -> None:
         """Give back what this thread has opened: it has nothing to do, or it is broken."""
@@ -182,7 +187,8 @@ class Engine[Key, Item](ABC):
             self.write(batch)
         except BaseException as error:  # noqa: BLE001 - what an item's code raises is data
             if isinstance(error, Exception) and self.is_away(error):
-                logger.warning("%s cannot write, will try again: %r", self.name, error)
+                if not self.failure:  # said once, not at every try
+                    logger.warning("%s cannot write, will try again: %r", self.name, error)
                 self.failure = f": {error}"
                 return False
             if len(batch) > 1:
@@ -267,6 +273,7 @@ class Engine[Key, Item](ABC):
     def _run(self) -> None:
         pause = PAUSE_FIRST
         try:
+            self.begin()
             while not self._stop.is_set():
                 self._wait()
                 with self._busy:

@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -142,15 +142,16 @@ class Runtime:
     async def in_thread[**P, T](
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a blocking call in a thread of the loop's pool; by hand, at once.
+        """Run a blocking call of our own in a thread; by hand, at once.
 
+        Not in the loop's default pool: the project's own code may hold all of its threads. And
         asyncio.to_thread() would copy the context, and in each copy Django connects its caches
         anew.
         """
         if not self.threads:
             return function(*args, **kwargs)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, partial(function, *args, **kwargs))
+        return await loop.run_in_executor(self.part(Helpers), partial(function, *args, **kwargs))
 
     def at_exit(self, function: Callable[[], Any]) -> None:
         """Call `function` when this process ends, while thread pools still take work.
@@ -172,6 +173,17 @@ class Runtime:
                     function()
                 except Exception:
                     logger.exception("%r could not end in order", function)
+
+
+class Helpers(ThreadPoolExecutor):
+    """The threads for blocking calls of this package itself, such as look-ups of results.
+
+    As many as Python's own default.
+    """
+
+    def __init__(self, _runtime: Runtime) -> None:
+        threads = min(32, (os.cpu_count() or 1) + 4)
+        super().__init__(threads, thread_name_prefix="hybrid-tasks-helper")
 
 
 def holders_of(pid: int) -> str:

@@ -1,6 +1,7 @@
 """How long to wait before another attempt, and when to give up."""
 
 import random
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -10,6 +11,11 @@ import httpx
 from django.conf import settings
 
 from hybrid_tasks.tasks import TaskResult
+
+# Answers to RCPT and DATA, by RFC 5321, 7504 (556) and postfix (501: an address it cannot parse).
+FINAL_CODES = {501, 550, 551, 552, 553, 554, 556}
+# With the same codes servers refuse who is sending: by policy (RFC 3463: X.7.X), or to relay.
+OF_US = re.compile(r"\b5\.7\.\d|relay|rcpthosts", re.IGNORECASE)
 
 MAX_RETRY_AFTER = 3600.0  # seconds that a partner may make us wait
 
@@ -21,17 +27,26 @@ def patient(_exception: BaseException, result: TaskResult) -> float:
 
 
 def for_mail(exception: BaseException, result: TaskResult) -> float | None:
-    """Give up where the mail server says for good (5xx) that it does not want the message."""
+    """Give up where the mail server does not want the recipient, or the message, for good.
+
+    What it has against us (a password that was changed, our sender, relaying) a person may mend
+    while we go on trying.
+    """
     refusals = (
         exception.recipients
         if isinstance(exception, aiosmtplib.SMTPRecipientsRefused)
         else [exception]
     )
-    for_good = all(
-        isinstance(refusal, aiosmtplib.SMTPResponseException) and refusal.code >= 500
-        for refusal in refusals
+    return None if all(map(is_final, refusals)) else patient(exception, result)
+
+
+def is_final(refusal: BaseException) -> bool:
+    """Return whether a mail server's answer will be the same at any other time."""
+    return (
+        isinstance(refusal, (aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError))
+        and refusal.code in FINAL_CODES
+        and not OF_US.search(refusal.message)
     )
-    return None if for_good else patient(exception, result)
 
 
 def for_partner(exception: BaseException, result: TaskResult) -> float | None:

@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.text import Truncator
 
+from meats.addresses import MAX_ADDRESS_LENGTH, normalise
 from meats.limits import MAX_FLAVOR_LENGTH, MAX_MEAT_LENGTH, MAX_MEATS, MAX_NAME_LENGTH
 from meats.menu import DEFAULT_FLAVOR, MENU
 
@@ -67,6 +68,22 @@ class FlavorField(forms.CharField):
         refuse_control_characters(value)
 
 
+class AddressField(forms.CharField):
+    """An email address that can be mailed, as `addresses.normalise` writes it.
+
+    No forms.EmailField: that one refuses `ada@exämple.com` and takes a long s before the @.
+    """
+
+    widget = forms.EmailInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=MAX_ADDRESS_LENGTH, **kwargs)
+
+    def clean(self, value: Any) -> str:
+        address = super().clean(value)
+        return normalise(address) if address else address
+
+
 class SmokeForm(forms.Form):
     """The query parameters of /smoke_some_meats/."""
 
@@ -89,7 +106,7 @@ class CustomerForm(forms.Form):
         validators=[refuse_control_characters],
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
-    email = forms.EmailField(widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    email = AddressField(widget=forms.EmailInput(attrs={"autocomplete": "email"}))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
@@ -102,7 +119,7 @@ class SubscribeForm(CustomerForm):
 
 
 class OrderForm(CustomerForm):
-    """The form of POST /orders/. Its token makes a form that is sent twice one order."""
+    """The form of POST /orders/. By its token a form that is sent twice is known."""
 
     token = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
     meats = forms.MultipleChoiceField(

@@ -1,4 +1,4 @@
-"""Email on the event loop: Django's messages, sent by aiosmtplib over one connection for bursts."""
+"""Email on the event loop: Django's messages, sent by aiosmtplib over a few connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,15 +9,18 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.mail import EmailMessage
 
-SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-ANSWERS = (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused)
-IDLE_SECONDS = 30  # a connection that carried nothing for so long is closed
+from hybrid_tasks.databases import arelease_connections
 
-_shared: tuple[asyncio.AbstractEventLoop, "Connection"] | None = None
+SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+ANSWERS = (aiosmtplib.SMTPRecipientsRefused, aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPDataError)
+IDLE_SECONDS = 30  # a connection that carried nothing for so long is closed
+SEND_SECONDS = 60  # that one message may take, from its connection's first byte on
+
+_shared: tuple[asyncio.AbstractEventLoop, "Pool"] | None = None
 
 
 class Connection:
-    """One SMTP connection, opened when it is needed; messages go through it one by one."""
+    """One SMTP connection, opened when it is needed, for one message at a time."""
 
     def __init__(self) -> None:
         self._client = aiosmtplib.SMTP(
@@ -29,23 +32,23 @@ class Connection:
             start_tls=settings.EMAIL_USE_TLS,
             timeout=settings.EMAIL_TIMEOUT,
         )
-        self._turn = asyncio.Lock()
         self._closing: asyncio.TimerHandle | None = None
 
     async def send(self, message: EmailMessage) -> None:
         """Send one message. Raises aiosmtplib.SMTPException or OSError if it was not accepted."""
-        async with self._turn:
-            if self._closing:
-                self._closing.cancel()
-            try:
+        if self._closing:
+            self._closing.cancel()
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
                 await self._make_ready()
                 await self._client.send_message(message.message(), recipients=message.recipients())
-            except ANSWERS:
-                raise
-            except BaseException:
-                # Cut off between question and answer: the next answer would be taken for this one.
-                self._client.close()
-                raise
+        except ANSWERS:
+            raise
+        except BaseException:
+            # Cut off between question and answer: the next answer would be taken for this one.
+            self._client.close()
+            raise
+        finally:
             loop = asyncio.get_running_loop()
             self._closing = loop.call_later(IDLE_SECONDS, self._client.close)
 
@@ -67,25 +70,49 @@ class Connection:
         self._client.close()
 
 
+class Pool:
+    """At most `size` connections; who finds all in use waits for the first that is free."""
+
+    def __init__(self, size: int) -> None:
+        self._places = asyncio.Semaphore(size)
+        self._idle: list[Connection] = []
+
+    async def send(self, message: EmailMessage) -> None:
+        """Send one message. Raises as Connection.send does; waiting for a place has no limit."""
+        async with self._places:
+            # The last used first, so that those which a burst has left over can be closed.
+            connection = self._idle.pop() if self._idle else Connection()
+            try:
+                await connection.send(message)
+            finally:
+                self._idle.append(connection)
+
+    async def close(self) -> None:
+        for connection in self._idle:
+            await connection.close()
+
+
 @asynccontextmanager
-async def shared_mail_connection() -> AsyncIterator[None]:
-    """Let `deliver` use one connection on this loop, until the end."""
+async def shared_mail_pool() -> AsyncIterator[None]:
+    """Let `deliver` use one pool on this loop, until the end."""
     global _shared
-    connection = Connection()
-    _shared = (asyncio.get_running_loop(), connection)
+    pool = Pool(settings.SMTP_CONNECTIONS)
+    _shared = (asyncio.get_running_loop(), pool)
     try:
         yield
     finally:
         _shared = None
-        await connection.close()
+        await pool.close()
 
 
 async def deliver(message: EmailMessage) -> None:
-    """Send a message: over the server's shared connection, or over one of its own on other loops.
+    """Send a message: over the server's shared connections, or over one of its own on other loops.
 
+    Meanwhile the caller holds no connection to the database: a mail server may take its time.
     Another EMAIL_BACKEND than SMTP, such as the one of tests, sends in a thread, as Django does.
     Raises aiosmtplib.SMTPException or OSError.
     """
+    await arelease_connections()
     if settings.EMAIL_BACKEND != SMTP_BACKEND:
         await sync_to_async(message.send)()
     elif _shared and _shared[0] is asyncio.get_running_loop():

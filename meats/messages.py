@@ -8,6 +8,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from meats import confirming
 from meats.models import Customer, Order
 
 
@@ -28,6 +29,18 @@ def write_message(
     )
     message.attach_alternative(render_to_string(f"meats/mail/{name}.html", context), "text/html")
     return message
+
+
+def question(customer: Customer, message_id: str) -> EmailMultiAlternatives:
+    """Return the mail that asks whether an address is its reader's. It has nothing from a form."""
+    return write_message(
+        "question",
+        "Is this your address?",
+        customer,
+        message_id,
+        url=settings.SITE_URL + reverse("meats:confirm", args=[confirming.sign(customer)]),
+        days=settings.CONFIRM_DAYS,
+    )
 
 
 def confirmation(order: Order, message_id: str) -> EmailMultiAlternatives:

@@ -2,21 +2,34 @@
 
 from uuid import uuid4
 
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 
+from meats.addresses import normalise
 from meats.limits import MAX_FLAVOR_LENGTH, MAX_MEAT_LENGTH, MAX_NAME_LENGTH
 
 
 class Customer(models.Model):
-    """Someone who ordered or subscribed, known by their email address."""
+    """Someone who ordered or subscribed, known by their email address.
+
+    Attributes:
+        confirmed_at: when its owner said that the address is theirs. Until then mail to it carries
+            nothing that was typed into a form.
+        asked_at: when the last mail that asks for that was begun.
+        subscription_asked_at: when somebody asked to subscribe the address, who may not own it.
+    """
 
     name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
     email = models.EmailField()
     subscribed_at = models.DateTimeField(null=True, blank=True)
     unsubscribed_at = models.DateTimeField(null=True, blank=True)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    subscription_asked_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -32,6 +45,14 @@ class Customer(models.Model):
     def __str__(self) -> str:
         return f"{self.name} <{self.email}>" if self.name else self.email
 
+    def clean(self) -> None:
+        """Write the address as `addresses.normalise` does; what cannot be mailed is refused."""
+        if self.email:
+            try:
+                self.email = normalise(self.email)
+            except ValidationError as error:
+                raise ValidationError({"email": error}) from error
+
     @property
     def first_name(self) -> str:
         """The first word of the name: all that other visitors may see."""
@@ -46,9 +67,12 @@ class Order(models.Model):
     """Meats that a customer wants smoked. Whoever knows the uuid may see and collect it.
 
     Attributes:
-        token: from the form that made the order; the same form sent twice makes one order.
-        price: the sum of the items' prices, as it was when the order was made.
+        token: of the form that made the order and what it said; the same sent twice is one order.
+        price: the sum of the items' prices, as it was when the order was made: what is given back
+            or charged later is an Adjustment.
         task_ids: ids of the tasks that the order started, by what they do.
+        asks_to_confirm: whether its email asks the customer, if need be, to confirm the address.
+        mailed_at: when the email with its details was sent.
     """
 
     class State(models.TextChoices):
@@ -66,6 +90,8 @@ class Order(models.Model):
     smoked_at = models.DateTimeField(null=True, blank=True)
     collected_at = models.DateTimeField(null=True, blank=True)
     task_ids = models.JSONField(default=dict, blank=True)
+    asks_to_confirm = models.BooleanField(default=False, db_default=False, editable=False)
+    mailed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ("-created_at",)
@@ -96,3 +122,38 @@ class OrderItem(models.Model):
 
     def __str__(self) -> str:
         return self.meat
+
+
+class Adjustment(models.Model):
+    """Money given back for an order, or charged in addition, after it was made.
+
+    The order stays as it was, so that a month that is over keeps its sums; this counts when it
+    happens. What was wrong about it is put right by another one.
+
+    Attributes:
+        amount: what it adds to the order's price; below zero for a refund.
+        reason: for the customer, whose report shows it.
+        made_by: the member of the staff; None if there is no such user any more.
+    """
+
+    class Kind(models.TextChoices):
+        REFUND = "refund", "Refund"
+        CORRECTION = "correction", "Correction"
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="adjustments")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.REFUND)
+    amount = models.DecimalField(max_digits=9, decimal_places=2)
+    reason = models.CharField(max_length=200)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True, editable=False)
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, editable=False
+    )
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+        constraints = (
+            models.CheckConstraint(condition=~models.Q(amount=0), name="adjustment_of_something"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.amount} for {self.order}"

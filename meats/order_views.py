@@ -10,13 +10,14 @@ from django.shortcuts import aget_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from hybrid_tasks.databases import arelease_connections
 from meats import ordering, streams
 from meats.forms import OrderForm
 from meats.home import render_home
 from meats.models import Order
 from meats.progress import has_ended, load_results, order_progress
 from meats.rates import limit_posts
-from meats.responses import refuse_when_full
+from meats.responses import noindex, refuse_when_full
 
 orders = Order.objects.prefetch_related("items")
 
@@ -43,9 +44,12 @@ async def create_order(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @never_cache
+@noindex
 async def show_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Show an order to whoever has its address."""
     order = await aget_object_or_404(orders, uuid=uuid)
+    # A look-up may need a connection itself: who waits for one must hold none.
+    await arelease_connections()
     results = await load_results(order.task_ids.values())
     progress = order_progress(order, results)
     return render(
@@ -61,10 +65,11 @@ async def show_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 
 @require_safe
+@noindex
 async def order_events(request: HttpRequest, uuid: UUID) -> HttpResponseBase:
     """Tell an order's progress while it goes on."""
     order = await aget_object_or_404(orders, uuid=uuid)
-    return streams.stream(
+    return await streams.stream(
         request,
         order.task_ids.values(),
         lambda results: (order_progress(order, results), has_ended(order, results)),

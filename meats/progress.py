@@ -1,6 +1,5 @@
 """What the public may know of tasks: how far they are, and nothing of their arguments or errors."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,8 +11,10 @@ from django.utils import timezone
 from hybrid_tasks.tasks import TaskResult, extended
 from meats.menu import STEPS
 from meats.models import Order
+from meats.outages import Outage
 
-logger = logging.getLogger(__name__)
+# Of the cache that keeps results, whoever in this process reads it.
+reading = Outage("The results of tasks cannot be read", "The results of tasks can be read again")
 
 NEW = timedelta(minutes=1)  # the results of so young an order may not be stored yet
 
@@ -62,8 +63,8 @@ async def load_results(ids: Iterable[str]) -> dict[str, TaskResult]:
         for task_id in ids:
             if result := await load_result(task_id):
                 found[task_id] = result
-    except Exception:
-        logger.warning("The results of tasks cannot be read", exc_info=True)
+    except Exception as error:  # noqa: BLE001 - each cache has errors of its own
+        reading.failed(error)  # that it works again says the reader, which asks nobody but it
     return found
 
 

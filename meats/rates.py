@@ -1,9 +1,8 @@
-"""How often one visitor may post, counted by the `limits` package in Redis for all processes."""
+"""How often one visitor may do things, counted by `limits` in Redis for all processes."""
 
 import asyncio
-import logging
+from collections.abc import Callable
 from functools import wraps
-from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 from time import time
 from weakref import WeakKeyDictionary
@@ -14,43 +13,56 @@ from limits import RateLimitItem, parse
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.storage import storage_from_string
 
-from meats.responses import AsyncView, text_response
+from meats.outages import Outage
+from meats.responses import AsyncView, too_many_requests
 
-logger = logging.getLogger(__name__)
+counting = Outage("Requests cannot be counted", "Requests are counted again")
 
 # Connections belong to the loop that opened them.
 _limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, SlidingWindowCounterRateLimiter]
 _limiters = WeakKeyDictionary()
 
 
-def limit_posts(view: AsyncView) -> AsyncView:
-    """Answer 429 and a time to come back to an address that posts more often than POST_RATE."""
+def limit(setting: str, action: str = "") -> Callable[[AsyncView], AsyncView]:
+    """Return a decorator that answers 429, and when to come back, to who comes too often.
 
-    @wraps(view)
-    async def limited(request: HttpRequest) -> HttpResponse:
-        seconds = await seconds_to_wait(view.__name__, address_of(request))
-        if not seconds:
-            return await view(request)
-        return text_response(
-            f"You are too quick for us: please try again in {seconds} s.",
-            HTTPStatus.TOO_MANY_REQUESTS,
-            seconds,
-        )
+    Arguments:
+        setting: the setting that says how often one address may, such as "30/minute".
+        action: what is counted; by default each view for itself.
+    """
 
-    return limited
+    def decorate(view: AsyncView) -> AsyncView:
+        @wraps(view)
+        async def limited(request: HttpRequest) -> HttpResponse:
+            counted = action or view.__name__
+            seconds = await seconds_to_wait(counted, address_of(request), setting)
+            return too_many_requests(request, seconds) if seconds else await view(request)
+
+        return limited
+
+    return decorate
 
 
-async def seconds_to_wait(action: str, address: str) -> int:
-    """Count one `action` of an address; return 0, or for how long it has none left."""
-    limiter, rate = get_limiter(), parse(settings.POST_RATE)
+limit_posts = limit("POST_RATE")
+# One count for all of them: who has tried one too often has tried enough.
+limit_examples = limit("EXAMPLE_RATE", "examples")
+
+
+async def seconds_to_wait(action: str, address: str, setting: str = "POST_RATE") -> int:
+    """Count one `action` of an address; return 0, or for how long it has none left.
+
+    Arguments:
+        setting: the setting that says how often it may.
+    """
+    limiter, rate = get_limiter(), parse(getattr(settings, setting))
     try:
-        if await limiter.hit(rate, action, address):
-            return 0
-        return await left_of_window(limiter, rate, action, address)
-    except Exception:
-        # The limit keeps nuisances away; it must not keep customers away while Redis is.
-        logger.warning("Posts cannot be counted", exc_info=True)
+        is_within = await limiter.hit(rate, action, address)
+        seconds = 0 if is_within else await left_of_window(limiter, rate, action, address)
+    except Exception as error:  # noqa: BLE001 - the limit must not keep customers away as well
+        counting.failed(error)
         return 0
+    counting.worked()
+    return seconds
 
 
 async def left_of_window(
@@ -70,10 +82,16 @@ def get_limiter() -> SlidingWindowCounterRateLimiter:
 
 
 def address_of(request: HttpRequest) -> str:
-    """Return whom to count: the address, or of IPv6 the /64 network that one visitor has."""
+    """Return whom to count: the address, or of IPv6 the /64 network that one visitor has.
+
+    A server that listens on both sees IPv4 as ::ffff:192.0.2.7: all in one network, but not one.
+    """
     address = request.META.get("REMOTE_ADDR", "")
     try:
         known = ip_address(address)
     except ValueError:  # a socket file has none
         return address
-    return known.exploded[:19] if isinstance(known, IPv6Address) else address
+    if not isinstance(known, IPv6Address):
+        return address
+    # By its number: with a zone (fe80::1%eth0) it has no such form.
+    return str(known.ipv4_mapped) if known.ipv4_mapped else IPv6Address(int(known)).exploded[:19]

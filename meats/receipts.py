@@ -18,7 +18,10 @@ def write(order: Order) -> Path:
     path: Path = settings.RECEIPTS_DIR / f"{order.uuid}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = render_to_string("meats/receipt.txt", {"order": order})
-    with NamedTemporaryFile("w", dir=path.parent, prefix=".", delete_on_close=False) as file:
+    # In UTF-8 whatever the locale: names and currencies are not ASCII only.
+    with NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=".", delete_on_close=False
+    ) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -15,8 +15,10 @@ from django.conf import settings
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from hybrid_tasks.databases import arelease_connections
 from hybrid_tasks.lifespan import stopping
 from hybrid_tasks.tasks import TaskResult
+from meats.rates import address_of
 from meats.responses import text_response
 from meats.watching import reader
 
@@ -34,25 +36,39 @@ class Place:
     and also when it was dropped before it began.
     """
 
+    def __init__(self, address: str) -> None:
+        self.address = address
+
 
 _taken: WeakSet[Place] = WeakSet()
 
 
-def stream(request: HttpRequest, ids: Iterable[str], describe: Describe) -> HttpResponseBase:
+async def stream(request: HttpRequest, ids: Iterable[str], describe: Describe) -> HttpResponseBase:
     """Answer with the events of these tasks; 503 where MAX_STREAMS are open in this process.
+
+    An address that has MAX_STREAMS_PER_ADDRESS of them is answered with 429. What the view had of
+    the database is given back: Django would keep it until the stream ends.
 
     Each event tells all, so one who comes back with the Last-Event-ID of the last misses nothing
     and is told only what is new.
     """
+    address = address_of(request)
     if len(_taken) >= settings.MAX_STREAMS:
         response: HttpResponseBase = text_response(
             "Too many are watching: please come back soon.",
             HTTPStatus.SERVICE_UNAVAILABLE,
             RETRY_AFTER,
         )
+    elif sum(place.address == address for place in _taken) >= settings.MAX_STREAMS_PER_ADDRESS:
+        response = text_response(
+            "You are watching too much at once: please close a page.",
+            HTTPStatus.TOO_MANY_REQUESTS,
+            RETRY_AFTER,
+        )
     else:
-        place = Place()
+        place = Place(address)
         _taken.add(place)
+        await arelease_connections()
         told = tell(ids, describe, request.headers.get("Last-Event-ID", ""), place)
         response = StreamingHttpResponse(told, content_type="text/event-stream")
         response["X-Accel-Buffering"] = "no"  # nginx would collect the events

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from hybrid_tasks.tasks import TaskResult
 from meats import streams
 from meats.progress import load_result, public_state
+from meats.responses import noindex
 
 
 async def get_result_or_404(task_id: str) -> TaskResult:
@@ -21,12 +22,14 @@ async def get_result_or_404(task_id: str) -> TaskResult:
 
 @require_safe
 @never_cache
+@noindex
 async def show_task(_request: HttpRequest, task_id: str) -> HttpResponse:
     """Tell a task's state as JSON."""
     return JsonResponse(public_state(await get_result_or_404(task_id)))
 
 
 @require_safe
+@noindex
 async def task_events(request: HttpRequest, task_id: str) -> HttpResponseBase:
     """Tell a task's state whenever it changes."""
     known = await get_result_or_404(task_id)
@@ -35,4 +38,4 @@ async def task_events(request: HttpRequest, task_id: str) -> HttpResponseBase:
         result = results.get(task_id, known)
         return public_state(result), result.is_finished
 
-    return streams.stream(request, [task_id], describe)
+    return await streams.stream(request, [task_id], describe)

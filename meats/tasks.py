@@ -4,14 +4,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
+from hybrid_tasks.databases import arelease_connections
 from hybrid_tasks.tasks import TaskContext, task
-from meats import backoffs, messages, receipts
+from meats import backoffs, confirming, messages, receipts
 from meats.mail import deliver
 from meats.menu import DEFAULT_FLAVOR, DEFAULT_MEATS, STEPS
 from meats.models import Customer, Order
@@ -20,9 +22,19 @@ from meats.outgoing import http_client
 logger = logging.getLogger(__name__)
 
 COUNT_TO = 5
+# Of an email's attempt: its sending, which has a limit of its own, and above all its turn.
+MAIL_SECONDS = 1800
+# What strangers may start by looking has places of its own, so that it takes none of the orders';
+# where it shares a queue with them all the same, which is on Celery, it comes last.
+EXAMPLES = "examples"
+LAST = -50
+
+# For what blocks for long. The loop's default pool has a handful of threads for all of the process,
+# and look-ups of host names are among those who wait for them.
+blocking_threads = ThreadPoolExecutor(20, thread_name_prefix="blocking")
 
 
-@task(timeout=120)
+@task(backend=EXAMPLES, priority=LAST, timeout=120)
 async def smoke(smokables: Sequence[str] = (), flavor: str = "") -> list[str]:
     """Smoke one meat after the other and apply the flavor; return what was smoked.
 
@@ -44,7 +56,7 @@ async def smoke(smokables: Sequence[str] = (), flavor: str = "") -> list[str]:
     return smokables
 
 
-@task(timeout=60)
+@task(backend=EXAMPLES, priority=LAST, timeout=60)
 async def http_call_async() -> int:
     """Count to five, one step each, then call the outgoing URL; return its status code."""
     for number in range(1, COUNT_TO + 1):
@@ -66,10 +78,11 @@ def http_call_sync() -> int:
     return response.status_code
 
 
-@task(timeout=60)
+@task(backend=EXAMPLES, priority=LAST, timeout=60)
 async def http_call_in_thread() -> int:
     """Do it with the blocking helper, in a thread beside the event loop."""
-    return await sync_to_async(http_call_sync, thread_sensitive=False)()
+    call = sync_to_async(http_call_sync, thread_sensitive=False, executor=blocking_threads)
+    return await call()
 
 
 def oversmoke() -> None:
@@ -79,12 +92,20 @@ def oversmoke() -> None:
 
 
 # Where many wait, emails and calls go before it: it takes a place for long.
-@task(takes_context=True, max_attempts=3, timeout=300, priority=-10)
+@task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.patient,
+    timeout=300,
+    priority=-10,
+)
 async def smoke_order(context: TaskContext, order_uuid: str) -> None:
     """Smoke the meats of an order, step by step; an attempt goes on where the last one ended."""
     order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)
     meats = [item.meat for item in order.items.all()]
     progress = context.metadata.setdefault("progress", {"done": 0, "total": STEPS * len(meats)})
+    await arelease_connections()  # a hundred who smoke must not hold a hundred connections
 
     while progress["done"] < progress["total"]:
         meat, step = divmod(progress["done"], STEPS)
@@ -101,21 +122,34 @@ async def smoke_order(context: TaskContext, order_uuid: str) -> None:
     )
 
 
-@task(takes_context=True, durable=True, max_attempts=5, backoff=backoffs.for_mail, timeout=60)
+@task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.for_mail,
+    timeout=MAIL_SECONDS,
+)
 async def send_confirmation(context: TaskContext, order_uuid: str) -> None:
-    """Send the customer the confirmation of an order."""
+    """Send the customer the details of an order, or first ask whether the address is theirs."""
     order = (
         await Order.objects.select_related("customer")
         .prefetch_related("items")
         .aget(uuid=order_uuid)
     )
-    await deliver(messages.confirmation(order, context.task_result.id))
+    task_id = context.task_result.id
+    if order.customer.confirmed_at is None:
+        if order.asks_to_confirm:
+            await deliver(messages.question(order.customer, task_id))
+    elif order.mailed_at is None and await confirming.is_within_limit(order):
+        await deliver(messages.confirmation(order, task_id))
+        await Order.objects.filter(pk=order.pk).aupdate(mailed_at=timezone.now())
 
 
 @task(takes_context=True, durable=True, max_attempts=5, backoff=backoffs.for_partner, timeout=60)
 async def notify_partner(context: TaskContext, order_uuid: str) -> int:
     """Tell the partner of an order; return their status code."""
     order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)
+    await arelease_connections()  # and so may the partner
     async with http_client() as client:
         response = await client.post(
             settings.PARTNER_URL,
@@ -132,15 +166,34 @@ async def notify_partner(context: TaskContext, order_uuid: str) -> int:
 
 
 # Not async: files have no async calls, so it runs in a thread of the loop's pool.
-@task(max_attempts=3, timeout=60)
+@task(durable=True, max_attempts=5, backoff=backoffs.patient, timeout=60)
 def write_receipt(order_uuid: str) -> str:
     """Write the receipt of an order; return the file's name."""
     order = Order.objects.select_related("customer").get(uuid=order_uuid)
     return receipts.write(order).name
 
 
-@task(takes_context=True, durable=True, max_attempts=5, backoff=backoffs.for_mail, timeout=60)
+@task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.for_mail,
+    timeout=MAIL_SECONDS,
+)
 async def send_welcome(context: TaskContext, customer_id: int, signed: str) -> None:
     """Welcome a subscriber; `signed` is what the link to unsubscribe carries."""
     customer = await Customer.objects.aget(pk=customer_id)
     await deliver(messages.welcome(customer, signed, context.task_result.id))
+
+
+@task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.for_mail,
+    timeout=MAIL_SECONDS,
+)
+async def ask_to_confirm(context: TaskContext, customer_id: int) -> None:
+    """Ask the owner of an address whether it is theirs, and whether to subscribe it."""
+    customer = await Customer.objects.aget(pk=customer_id)
+    await deliver(messages.question(customer, context.task_result.id))

@@ -20,5 +20,6 @@ urlpatterns = [
     path("tasks/<slug:task_id>/", task_views.show_task, name="task"),
     path("tasks/<slug:task_id>/events/", task_views.task_events, name="task_events"),
     path("subscribe/", subscription_views.subscribe, name="subscribe"),
+    path("confirm/<str:signed>/", subscription_views.confirm, name="confirm"),
     path("unsubscribe/<str:signed>/", subscription_views.unsubscribe, name="unsubscribe"),
 ]

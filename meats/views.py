@@ -6,13 +6,14 @@ from http import HTTPStatus
 
 import httpx
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_safe
 
+from meats.examples import example
 from meats.forms import SmokeForm
 from meats.home import GREETING, render_home
-from meats.responses import refuse_when_full, text_response
+from meats.responses import prefers_html, refuse_when_full, text_response
 from meats.tasks import (
     http_call_async,
     http_call_in_thread,
@@ -34,7 +35,7 @@ def join_names(names: Sequence[str]) -> str:
 @require_safe
 async def index(request: HttpRequest) -> HttpResponse:
     """Greet: browsers with the home page, every other client with one line."""
-    if request.get_preferred_type(["text/plain", "text/html"]) == "text/html":
+    if prefers_html(request):
         response = await render_home(request)
     else:
         response = text_response(GREETING)
@@ -42,6 +43,7 @@ async def index(request: HttpRequest) -> HttpResponse:
     return response
 
 
+@example
 @require_GET
 @refuse_when_full
 async def async_view(_request: HttpRequest) -> HttpResponse:
@@ -50,6 +52,7 @@ async def async_view(_request: HttpRequest) -> HttpResponse:
     return text_response("Non-blocking HTTP request")
 
 
+@example
 @require_GET
 def sync_view(_request: HttpRequest) -> HttpResponse:
     """Count and call out before answering: the visitor waits."""
@@ -63,6 +66,7 @@ def sync_view(_request: HttpRequest) -> HttpResponse:
     return text_response("Blocking HTTP request")
 
 
+@example
 @require_GET
 @refuse_when_full
 async def async_with_sync_view(_request: HttpRequest) -> HttpResponse:
@@ -71,6 +75,7 @@ async def async_with_sync_view(_request: HttpRequest) -> HttpResponse:
     return text_response("Non-blocking HTTP request (via sync_to_async)")
 
 
+@example
 @require_GET
 @refuse_when_full
 async def smoke_some_meats(request: HttpRequest) -> HttpResponse:
@@ -83,10 +88,9 @@ async def smoke_some_meats(request: HttpRequest) -> HttpResponse:
     return text_response(f"Smoking some {join_names(meats) or 'meats'}....")
 
 
+@example
 @require_GET
 async def burn_some_meats(_request: HttpRequest) -> HttpResponse:
     """Do what an async view must never do: block. Everybody's requests wait meanwhile."""
-    if not settings.SERVE_BAD_EXAMPLE:
-        raise Http404("The bad example is off (SERVE_BAD_EXAMPLE).")
     oversmoke()
     return text_response("Burned some meats.")

@@ -1,17 +1,17 @@
 """One reader of results for all who watch tasks in this process, however many they are."""
 
 import asyncio
-import logging
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from django.tasks import task_backends
 
 from hybrid_tasks.lifespan import stopping
 from hybrid_tasks.results.states import decode
 from hybrid_tasks.tasks import TaskResult
-
-logger = logging.getLogger(__name__)
+from meats.progress import reading
 
 POLL_SECONDS = 0.25
 
@@ -44,6 +44,8 @@ class Reader:
         self._texts: dict[str, str] = {}
         self._known: dict[str, TaskResult] = {}
         self._reading: asyncio.Task[None] | None = None
+        # Its own, not one of the loop's default pool: whoever blocks those would stop all streams.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="results-reader")
 
     @contextmanager
     def watch(self, ids: Iterable[str]) -> Iterator[Watch]:
@@ -74,13 +76,17 @@ class Reader:
         """Bring `_known` up to date; return the ids of the results that changed."""
         for forgotten in self._known.keys() - ids:
             del self._known[forgotten], self._texts[forgotten]
-        ended = {task_id for task_id, result in self._known.items() if result.is_finished}
+        wanted = ids - {task_id for task_id, result in self._known.items() if result.is_finished}
+        if not wanted:
+            return set()
         try:
             loop = asyncio.get_running_loop()
-            fresh = await loop.run_in_executor(None, read_changes, ids - ended, self._texts)
-        except Exception:
-            logger.exception("The results of tasks cannot be read")
+            read = partial(read_changes, wanted, self._texts)
+            fresh = await loop.run_in_executor(self._thread, read)
+        except Exception as error:  # noqa: BLE001 - each cache has errors of its own
+            reading.failed(error)
             return set()
+        reading.worked()
         self._known.update(fresh)
         return set(fresh)
 

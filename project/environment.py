@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from environs import FileAwareEnv
+from environs import FileAwareEnv, ValidationError
+from limits import parse
 
 
 class Environment(FileAwareEnv):
@@ -62,3 +63,11 @@ def is_locked(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def check_rate(rate: str) -> None:
+    """Raise ValidationError unless `limits` can read a rate."""
+    try:
+        parse(rate)
+    except ValueError:
+        raise ValidationError(f"{rate!r} is no rate: write it as 30/minute or 2/hour.") from None

@@ -36,6 +36,7 @@ def adopt_id(request: HttpRequest) -> str:
     given = request.headers.get(HEADER, "")
     chosen = given if ACCEPTED.fullmatch(given) else uuid.uuid4().hex[:12]
     request_id.set(chosen)
+    request.request_id = chosen  # type: ignore[attr-defined]  # for the page that says 500
     return chosen
 
 

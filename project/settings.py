@@ -13,7 +13,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 from environs import validate
 
-from project.environment import Environment
+from project.environment import Environment, check_rate
+from project.postgresql import with_limits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -45,6 +46,9 @@ SECRET_KEY_FALLBACKS = env.str("SECRET_KEY_FALLBACKS", "").replace(",", " ").spl
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 
+# Whose X-Forwarded-* headers the server believes: uvicorn reads it, and a check for deployments.
+FORWARDED_ALLOW_IPS: list[str] = env.list("FORWARDED_ALLOW_IPS", ["127.0.0.1"])
+
 # On everywhere but in development. Behind a proxy that ends TLS, start uvicorn with --proxy-headers
 # and FORWARDED_ALLOW_IPS, or every request is redirected to itself.
 HTTPS_ONLY = env.bool("HTTPS_ONLY", not DEBUG)
@@ -52,6 +56,9 @@ SECURE_SSL_REDIRECT = HTTPS_ONLY
 SESSION_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_SECURE = HTTPS_ONLY
 X_FRAME_OPTIONS = "DENY"
+# Without the path, also to ourselves: that of an order is its key, and proxies log referrers.
+SECURE_REFERRER_POLICY = "strict-origin"
+CSRF_FAILURE_VIEW = "meats.error_pages.csrf_failure"
 
 # For how long browsers refuse plain HTTP, whatever happens to the certificate: nobody can take it
 # back. So an hour at first; the whole domain, and the list in the browsers themselves, by choice.
@@ -106,6 +113,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "project.unavailable.UnavailableMiddleware",
 ]
 
 ROOT_URLCONF = "project.urls"
@@ -140,6 +148,27 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
     }
 
+# Of PostgreSQL; docs/postgresql.md says how many connections each process then has at most. Who
+# finds none in the pool waits for POOL_TIMEOUT, then the answer is 503. All times are in seconds; 0
+# leaves a limit out, and with POOL_MAX=0 there is no pool.
+DATABASE_POOL_MAX = env.int("DATABASE_POOL_MAX", 20, validate=validate.Range(min=0))
+DATABASE_POOL_TIMEOUT = env.float("DATABASE_POOL_TIMEOUT", 5.0, validate=validate.Range(min=0.1))
+DATABASE_CONNECT_TIMEOUT = env.int("DATABASE_CONNECT_TIMEOUT", 5, validate=validate.Range(min=0))
+DATABASE_STATEMENT_TIMEOUT = env.float(
+    "DATABASE_STATEMENT_TIMEOUT", 30.0, validate=validate.Range(min=0)
+)
+DATABASE_LOCK_TIMEOUT = env.float("DATABASE_LOCK_TIMEOUT", 10.0, validate=validate.Range(min=0))
+
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"] |= with_limits(
+        DATABASES["default"].get("OPTIONS", {}),
+        pool_max=DATABASE_POOL_MAX,
+        pool_timeout=DATABASE_POOL_TIMEOUT,
+        connect_timeout=DATABASE_CONNECT_TIMEOUT,
+        statement_timeout=DATABASE_STATEMENT_TIMEOUT,
+        lock_timeout=DATABASE_LOCK_TIMEOUT,
+    )
+
 # --- Broker, cache and Celery --------------------------------------------------------------------
 
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6390/0")
@@ -163,7 +192,9 @@ CACHES = {
         "BACKEND": "hybrid_tasks.caches.RedisCache",  # Django's, with JSON instead of pickles
         "LOCATION": env.str("CACHE_URL", next_redis_database(REDIS_URL)),
         "KEY_PREFIX": "smokehouse",
-    }
+    },
+    # What each process may remember for itself, also while Redis is away.
+    "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "local"},
 }
 
 CELERY_BROKER_URL = REDIS_URL
@@ -202,6 +233,8 @@ BEAT_HEARTBEAT_FILE = VAR_DIR / "beat.heartbeat"
 
 # --- Tasks ---------------------------------------------------------------------------------------
 
+DRAIN_TIMEOUT = env.float("DRAIN_TIMEOUT", 20.0, validate=validate.Range(min=0))  # seconds
+
 TASKS: dict[str, dict[str, Any]] = {
     # Light I/O side effects, on the web server's event loop.
     "default": {
@@ -209,8 +242,18 @@ TASKS: dict[str, dict[str, Any]] = {
         "OPTIONS": {
             "max_running": 100,  # at once in each web process
             "max_waiting": 10_000,  # besides; more go to the overflow
-            "drain_timeout": env.float("DRAIN_TIMEOUT", 20.0, validate=validate.Range(min=0)),
+            "drain_timeout": DRAIN_TIMEOUT,
             "overflow": "celery",  # also takes what is left when the server stops
+        },
+    },
+    # What anybody may start by looking at the article's pages: it takes no places of the orders'.
+    "examples": {
+        "BACKEND": "hybrid_tasks.backends.eventloop.EventLoopBackend",
+        "OPTIONS": {
+            "max_running": 50,
+            "max_waiting": 1_000,
+            "drain_timeout": DRAIN_TIMEOUT,
+            "overflow": "celery",
         },
     },
     # Heavy and scheduled jobs, on Celery's workers.
@@ -229,7 +272,9 @@ EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)  # STARTTLS
 EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", False)  # TLS from the first byte
-EMAIL_TIMEOUT = 10
+EMAIL_TIMEOUT = 10  # seconds for each answer of the server
+# Connections that one web process has to the mail server at most, when many mails go out at once.
+SMTP_CONNECTIONS = env.int("SMTP_CONNECTIONS", 4, validate=validate.Range(min=1))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Smokehouse <smokehouse@localhost>")
 
 # --- The smokehouse ------------------------------------------------------------------------------
@@ -244,11 +289,18 @@ PARTNER_URL = env.str("PARTNER_URL", f"{OUTGOING_URL}post")
 # How long an email or a call to the partner waits before its second attempt, in seconds; each
 # further wait is four times as long, so that five attempts outlast an outage of some minutes.
 RETRY_SECONDS = env.float("RETRY_SECONDS", 5.0, validate=validate.Range(min=0))
+# For how many days the link works that confirms an address.
+CONFIRM_DAYS = env.int("CONFIRM_DAYS", 7, validate=validate.Range(min=1))
 RECEIPTS_DIR = Path(env.str("RECEIPTS_DIR", str(VAR_DIR / "receipts")))
-# Event streams that one process keeps open at most.
+# Event streams that one process keeps open at most, and how many of them for one address.
 MAX_STREAMS = env.int("MAX_STREAMS", 1000, validate=validate.Range(min=0))
-# How often one address may order or subscribe, and where all processes count it.
-POST_RATE = env.str("POST_RATE", "30/minute")
+MAX_STREAMS_PER_ADDRESS = env.int("MAX_STREAMS_PER_ADDRESS", 20, validate=validate.Range(min=0))
+# How often one address may order or subscribe, how often it may start an example, how often it may
+# try to log in as staff, how often anybody may with one name, and where all processes count it.
+POST_RATE = env.str("POST_RATE", "30/minute", validate=check_rate)
+EXAMPLE_RATE = env.str("EXAMPLE_RATE", "60/minute", validate=check_rate)
+LOGIN_RATE = env.str("LOGIN_RATE", "10/5 minutes", validate=check_rate)
+LOGIN_NAME_RATE = env.str("LOGIN_NAME_RATE", "50/5 minutes", validate=check_rate)
 RATE_LIMIT_URL = env.str("RATE_LIMIT_URL", f"async+{CACHES['default']['LOCATION']}")
 RATE_LIMIT_OPTIONS: dict[str, Any] = (
     {"implementation": "redispy", "socket_connect_timeout": 1, "socket_timeout": 1}
@@ -257,10 +309,17 @@ RATE_LIMIT_OPTIONS: dict[str, Any] = (
 )
 # No form here is longer; the default is 2.5 MB.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# Nor is any body, files included, and none takes more seconds to arrive. Raise these where the
+# admin takes uploads, for a model with a FileField.
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 1024 * 1024, validate=validate.Range(min=1024))
+BODY_TIMEOUT = env.float("BODY_TIMEOUT", 30.0, validate=validate.Range(min=1))
 # How long one step of smoking or counting takes, in seconds.
 STEP_SECONDS = env.float("STEP_SECONDS", 1.0, validate=validate.Range(min=0, max=60))
-# /burn_some_meats/ freezes the event loop on purpose, to show what not to do.
-SERVE_BAD_EXAMPLE = env.bool("SERVE_BAD_EXAMPLE", DEBUG)
+# The article's pages: anybody's look starts work, and /burn_some_meats/ freezes the event loop on
+# purpose, to show what not to do.
+SERVE_EXAMPLES = env.bool("SERVE_EXAMPLES", DEBUG)
+# Before every amount: a sign, or a code such as EUR.
+CURRENCY = env.str("CURRENCY", "$", validate=validate.Length(min=1, max=4))
 # Linked from the home page when known.
 FLOWER_URL = env.str("FLOWER_URL", "")
 
@@ -270,11 +329,18 @@ FLOWER_URL = env.str("FLOWER_URL", "")
 # tasks are on their way at once.
 REPORT_CHUNK = env.int("REPORT_CHUNK", 100, validate=validate.Range(min=1))
 REPORT_CHUNKS_AHEAD = env.int("REPORT_CHUNKS_AHEAD", 20, validate=validate.Range(min=1))
+# How often a report is mailed that the mail server does not take for now; how long the second time
+# waits, in seconds. Each further wait is four times as long: six times take some six hours.
+REPORT_TRIES = env.int("REPORT_TRIES", 6, validate=validate.Range(min=1, max=10))
+REPORT_RETRY_SECONDS = env.float("REPORT_RETRY_SECONDS", 60.0, validate=validate.Range(min=0))
 # For how many days the link in a report's mail opens it.
 REPORT_LINK_DAYS = env.int("REPORT_LINK_DAYS", 60, validate=validate.Range(min=1))
 # A Maildir with a copy of all mail that the server accepted, if there is one: it tells whether a
 # mail was accepted whose worker was killed before it heard so.
 MAIL_ARCHIVE = env.str("MAIL_ARCHIVE", "")
+# The staff are told of tasks that failed for good when it happens, but by one mail in so many
+# minutes at most; 0 for never.
+DEAD_LETTER_MINUTES = env.int("DEAD_LETTER_MINUTES", 15, validate=validate.Range(min=0, max=1440))
 # After how many days the nightly cleanup removes things.
 KEEP_RECEIPTS_DAYS = env.int("KEEP_RECEIPTS_DAYS", 90, validate=validate.Range(min=1))
 KEEP_REPORTS_DAYS = env.int("KEEP_REPORTS_DAYS", 800, validate=validate.Range(min=62))
@@ -325,6 +391,7 @@ LOGGING: dict[str, Any] = {
     },
     "formatters": {
         "line": {
+            "()": "project.masking.MaskingFormatter",
             "format": "{asctime} {levelname:<7} {name} [{request_id}] {message}",
             "style": "{",
         }
@@ -345,5 +412,6 @@ LOGGING: dict[str, Any] = {
         "uvicorn.access": {"handlers": [], "level": "INFO", "propagate": True},
         # One line a request is the server's job; its own line for each call out would drown ours.
         "httpx": {"level": "WARNING"},
+        "psycopg.pool": {"level": "WARNING"},  # two lines for each connection that it lends
     },
 }

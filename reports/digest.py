@@ -9,10 +9,11 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+from hybrid_tasks.databases import release_connections
 from hybrid_tasks.models import OutboxTask
-from meats.models import Customer, Order
+from meats.models import Adjustment, Customer, Order
+from meats.money import money
 from reports.document.builder import NOTHING
-from reports.document.pdf import money
 from reports.models import Cleanup, CustomerReport, ReportRun
 from reports.runs.finishing import staff_addresses
 
@@ -41,6 +42,7 @@ def send() -> int:
                 "url": settings.SITE_URL + reverse("reports:index"),
             },
         )
+        release_connections()  # the mail server may take its time
         EmailMessage(f"The smokehouse's week until {now:%-d %B %Y}", text, to=to).send()
     return len(to)
 
@@ -48,4 +50,6 @@ def send() -> int:
 def sums_since(begins: object, ends: object) -> dict[str, object]:
     orders = Order.objects.filter(created_at__gte=begins, created_at__lt=ends).order_by()
     sums = orders.aggregate(orders=Count("pk"), revenue=Sum("price", default=NOTHING))
-    return {"orders": sums["orders"], "revenue": money(sums["revenue"])}
+    adjustments = Adjustment.objects.filter(created_at__gte=begins, created_at__lt=ends).order_by()
+    adjusted = adjustments.aggregate(sum=Sum("amount", default=NOTHING))["sum"]
+    return {"orders": sums["orders"], "revenue": money(sums["revenue"] + adjusted)}

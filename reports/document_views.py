@@ -6,10 +6,11 @@ from http import HTTPStatus
 from django.conf import settings
 from django.core.signing import BadSignature, SignatureExpired
 from django.db.models.fields.files import FieldFile
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils.csp import CSP
+from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.csp import csp_override
@@ -41,7 +42,7 @@ def show_customer(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "customer": customer,
             "reports": reports,
-            "shown": shown or next((report for report in reports if report.file), None),
+            "shown": shown or next((report for report in reports if report.has_file), None),
         },
     )
 
@@ -80,9 +81,15 @@ def own_report(request: HttpRequest, signed: str) -> HttpResponseBase:
     return response
 
 
-def pdf_response(file: FieldFile, name: str) -> FileResponse:
-    """Return a PDF to be shown by the browser. Raises Http404 if there is no file."""
+def pdf_response(file: FieldFile, name: str) -> HttpResponse:
+    """Return a PDF to be shown by the browser. Raises Http404 if there is no file.
+
+    All of it at once: it is a page, and a file in pieces goes through a thread for each of them.
+    """
     try:
-        return FileResponse(file.open("rb"), filename=name, content_type="application/pdf")
+        with file.open("rb") as opened:
+            content = opened.read()
     except (FileNotFoundError, ValueError):
         raise Http404("There is no file of this report.") from None
+    headers = {"Content-Disposition": content_disposition_header(False, name) or "inline"}
+    return HttpResponse(content, content_type="application/pdf", headers=headers)

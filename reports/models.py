@@ -5,7 +5,9 @@ from django.utils import timezone
 
 from meats.models import Customer
 from reports.periods import Period
-from reports.storage import report_storage
+from reports.storage import report_storage, require_storage
+
+LATEST = 100  # files by which a storage is recognised that has no marker yet
 
 
 class ReportRun(models.Model):
@@ -84,6 +86,12 @@ class CustomerReport(models.Model):
     Attributes:
         checksum: SHA-256 of the file, in hexadecimal.
         state_since: when the state was last changed.
+        edition: how often it was begun anew; each has a mail of its own.
+        without_mail: whether this edition is made only.
+        tries: how often the mail server has taken this mail not yet, since it was last begun.
+        not_before: when a report that is pending is mailed at the earliest.
+        total: of the orders, and `adjusted` of the refunds and corrections that were made.
+        missing_since: when the cleanup first found that the file is not in the storage.
     """
 
     class State(models.TextChoices):
@@ -94,6 +102,7 @@ class CustomerReport(models.Model):
         FAILED = "failed", "Failed"
         UNKNOWN = "unknown", "Perhaps mailed"  # what was sending it died before it heard
 
+    TO_DO = (State.PENDING, State.SENDING)  # the latter until somebody has looked into the archive
     DONE = (State.SENT, State.KEPT)
     AMISS = (State.FAILED, State.UNKNOWN)
 
@@ -108,8 +117,14 @@ class CustomerReport(models.Model):
     orders = models.PositiveIntegerField(default=0)
     items = models.PositiveIntegerField(default=0)
     total = models.DecimalField(max_digits=12, decimal_places=2, default=0)
+    adjusted = models.DecimalField(max_digits=12, decimal_places=2, default=0, db_default=0)
     file = models.FileField(storage=report_storage, max_length=200, blank=True)
     checksum = models.CharField(max_length=64, blank=True)
+    missing_since = models.DateTimeField(null=True, blank=True, editable=False)
+    edition = models.PositiveSmallIntegerField(default=1, db_default=1, editable=False)
+    without_mail = models.BooleanField(default=False, db_default=False, editable=False)
+    tries = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    not_before = models.DateTimeField(null=True, blank=True, editable=False)
     sent_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
 
@@ -126,6 +141,20 @@ class CustomerReport(models.Model):
     @property
     def label(self) -> str:
         return Period.parse(self.period).label
+
+    @property
+    def has_file(self) -> bool:
+        return bool(self.file) and self.missing_since is None
+
+    @property
+    def can_be_remade(self) -> bool:
+        return self.state in (*self.DONE, self.State.FAILED)
+
+    @classmethod
+    def require_storage(cls) -> None:
+        """Raise StorageAway unless the storage is the one that reports were put into."""
+        with_file = cls.objects.exclude(file="").order_by("-pk")
+        require_storage(with_file.values_list("file", flat=True)[:LATEST])
 
 
 class SentSlot(models.Model):

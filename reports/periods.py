@@ -1,4 +1,4 @@
-"""Periods that reports are about: months, quarters and years, in UTC."""
+"""Periods that reports are about: months, quarters and years, in ZONE."""
 
 import re
 from collections.abc import Sequence
@@ -8,6 +8,8 @@ from itertools import pairwise
 from typing import Self
 
 MONTHS_OF = {"month": 1, "quarter": 3, "year": 12}
+# Where a month begins and ends, whatever TIME_ZONE pages are shown in: pass it to each Trunc.
+ZONE = UTC
 WRITTEN = re.compile(r"(?P<year>[2-9]\d{3})(?:-(?P<month>0[1-9]|1[0-2])|-Q(?P<quarter>[1-4]))?")
 
 
@@ -46,7 +48,7 @@ class Period:
     @classmethod
     def last_closed(cls, now: datetime) -> Self:
         """Return the last month that was over at `now`."""
-        return cls.month_of(now.astimezone(UTC).date()).previous
+        return cls.month_of(now.astimezone(ZONE).date()).previous
 
     def __str__(self) -> str:
         if self.months == MONTHS_OF["year"]:
@@ -104,4 +106,4 @@ def months_later(day: date, months: int) -> date:
 
 
 def midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return datetime(day.year, day.month, day.day, tzinfo=ZONE)

@@ -1,19 +1,21 @@
 """The jobs that Celery's workers do. Each is durable, and does no harm when it is repeated."""
 
 import logging
+from datetime import datetime
 from typing import Any
 
+from django.dispatch import receiver
 from django.utils import timezone
 
+from hybrid_tasks.signals import task_dead
 from hybrid_tasks.tasks import TaskContext, TaskResult, task
 from meats.backoffs import patient
-from reports import digest
+from reports import dead_letters, digest
 from reports.cleanup import nightly
 from reports.models import ReportChunk, ReportRun
 from reports.periods import Period
 from reports.runs import chunks, control, finishing
 from reports.runs.feeding import Feeder
-from reports.runs.overview import Unreconciled
 
 logger = logging.getLogger(__name__)
 
@@ -41,20 +43,27 @@ def send_chunk(context: TaskContext, chunk_id: int) -> dict[str, int]:
     return {"done": done, "failed": failed}
 
 
-def unless_unreconciled(exception: BaseException, result: TaskResult) -> float | None:
-    """Give up where the numbers do not add up: they will not do so later either."""
-    return None if isinstance(exception, Unreconciled) else patient(exception, result)
-
-
-@task(backend="celery", max_attempts=5, backoff=unless_unreconciled, timeout=900, durable=True)
-def finish_run(run_id: int) -> str:
-    """Check the numbers of a run and tell the staff; return its state."""
+@task(
+    backend="celery",
+    takes_context=True,
+    max_attempts=5,
+    backoff=patient,
+    timeout=900,
+    durable=True,
+)
+def finish_run(context: TaskContext, run_id: int) -> bool:
+    """Compare the sums of a run and close it; return whether it is closed."""
     run = ReportRun.objects.get(pk=run_id)
-    finishing.finish(run)
-    return run.state
+    return finishing.finish(run, context.task_result.id, feeder)
 
 
-feeder = Feeder(send_chunk, finish_run)
+@task(backend="celery", max_attempts=5, backoff=patient, timeout=900, durable=True)
+def announce_run(run_id: int) -> None:
+    """Tell the staff how a run has ended."""
+    finishing.tell_staff(ReportRun.objects.get(pk=run_id))
+
+
+feeder = Feeder(send_chunk, finish_run, announce_run)
 
 
 @task(backend="celery", max_attempts=5, backoff=patient, timeout=900, durable=True)
@@ -69,6 +78,22 @@ def send_customer_reports(period: str | None = None) -> str:
 def send_staff_digest() -> int:
     """Mail the staff what happened in the last seven days; return how many of them."""
     return digest.send()
+
+
+@task(backend="celery", max_attempts=5, backoff=patient, timeout=300, durable=True)
+def tell_of_dead_letters(since: str) -> int:
+    """Mail the staff the dead letters since a moment, in ISO format; return how many."""
+    return dead_letters.tell(datetime.fromisoformat(since))
+
+
+@receiver(task_dead, dispatch_uid="reports.dead_letters")
+def notice_dead_letter(task_result: TaskResult | None, **_kwargs: Any) -> None:
+    """Have the staff told, now or soon, together with others."""
+
+    def enqueue(since: datetime, at: datetime) -> None:
+        tell_of_dead_letters.using(run_after=at).enqueue(since.isoformat())
+
+    dead_letters.notice(task_result, enqueue)
 
 
 @task(backend="celery", max_attempts=3, backoff=patient, timeout=1800, durable=True)

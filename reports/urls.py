@@ -15,6 +15,7 @@ urlpatterns = [
     path("runs/<str:period>/summary.pdf", document_views.summary_file, name="summary"),
     path("customers/<int:pk>/", document_views.show_customer, name="customer"),
     path("reports/<int:pk>/settle/", views.settle, name="settle"),
+    path("reports/<int:pk>/remake/", views.remake, name="remake"),
     path("reports/<int:pk>.pdf", document_views.report_file, name="file"),
     path("own/<str:signed>/", document_views.own_report, name="own"),
     path("cleanups/", views.cleanups, name="cleanups"),

@@ -11,16 +11,17 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from reports.document.charts import monthly_charts
+from reports.document.charts import recent_charts
 from reports.forms import StartForm
 from reports.models import Cleanup, CustomerReport, ReportRun
 from reports.periods import Period
 from reports.runs import control
-from reports.runs.feeding import abandoned
+from reports.runs.feeding import abandoned, deferred, is_stuck
 from reports.runs.progress import Progress
 from reports.tasks import feeder, nightly_cleanup
 
@@ -51,11 +52,11 @@ def index(request: HttpRequest) -> HttpResponse:
 def show_index(
     request: HttpRequest, form: StartForm, status: int = HTTPStatus.OK, **context: Any
 ) -> HttpResponse:
-    latest = ReportRun.objects.all()[:24]
+    latest = list(ReportRun.objects.all()[:24])
     context |= {
         "form": form,
-        "runs": [(run, Progress.of(run)) for run in latest],
-        "charts": monthly_charts(timezone.now()),
+        "runs": list(zip(latest, Progress.of_all(latest), strict=True)),
+        "charts": recent_charts(timezone.now()),
         "cleanup": Cleanup.objects.first(),
         "is_live": any(run.is_active for run in latest),
     }
@@ -97,6 +98,8 @@ def show_run(request: HttpRequest, period: str) -> HttpResponse:
             "reports": Paginator(reports, PER_PAGE).get_page(request.GET.get("page")),
             "search": search,
             "abandoned": len(abandoned(run)) if run.is_active else 0,
+            "is_stuck": is_stuck(run),
+            "deferred": deferred(run),
             "is_live": run.is_active,
         },
     )
@@ -127,6 +130,25 @@ def settle(request: HttpRequest, pk: int) -> HttpResponse:
         what = "counts as mailed" if arrived else "is being mailed again"
         messages.success(request, f"The report of {report.customer.email} {what}.")
     return redirect("reports:run", report.period)
+
+
+@staff_action
+def remake(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make a report anew, with a mail or without."""
+    report = get_object_or_404(CustomerReport.objects.select_related("run", "customer"), pk=pk)
+    mail = request.POST.get("mail") == "yes"
+    if control.remake(report.run, feeder, [report.pk], mail=mail):
+        how = "is made anew and mailed" if mail else "is made anew, without a mail"
+        messages.success(request, f"The report of {report.customer.email} {how}.")
+    else:
+        messages.error(
+            request,
+            f"The report of {report.customer.email} is under way, or nobody knows yet whether it"
+            " arrived: nothing was begun.",
+        )
+    return redirect(
+        f"{reverse('reports:customer', args=[report.customer_id])}?period={report.period}"
+    )
 
 
 @staff_page

@@ -17,18 +17,22 @@ os.environ |= {
     "RETRY_SECONDS": "0",
     "RATE_LIMIT_URL": "async+memory://",
     "POST_RATE": "1000/minute",
-    "SERVE_BAD_EXAMPLE": "true",
+    "EXAMPLE_RATE": "1000/minute",
+    "SERVE_EXAMPLES": "true",
     "DRAIN_TIMEOUT": "20",
     "HTTPS_ONLY": "false",
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "LOG_LEVEL": "INFO",
     "FLOWER_URL": "",
+    # Tests that make dead letters count all rows that come of it.
+    "DEAD_LETTER_MINUTES": "0",
 }
 
 from project.settings import *  # noqa: E402, F403
 
 # In this process only: results need no broker, and what cannot run here is an error at once.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-TASKS["default"]["OPTIONS"]["overflow"] = None  # noqa: F405
+CACHES["default"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}  # noqa: F405
+for alias in ("default", "examples"):
+    TASKS[alias]["OPTIONS"]["overflow"] = None  # noqa: F405
 # A file, which other processes and threads of the tests can open; in memory they share its locks.
 DATABASES["default"]["TEST"] = {"NAME": f"{directory}/test.sqlite3"}  # noqa: F405

@@ -199,16 +199,19 @@ class EventLoopBackend(HybridBackend[EventLoopOptions]):
 @asynccontextmanager
 async def serve() -> AsyncIterator[None]:
     """Run this process's tasks of all event-loop backends on the running loop, until the end."""
+    served: list[LoopWorker] = []
     async with AsyncExitStack() as stack:
         # First, so that at the end it is waited for last, when the workers drain already.
         await stack.enter_async_context(relaying())
         for alias in task_backends:
             backend = task_backends[alias]
             if isinstance(backend, EventLoopBackend):
-                await stack.enter_async_context(serve_one(backend))
+                served.append(await stack.enter_async_context(serve_one(backend)))
                 if current().threads:
                     await stack.enter_async_context(leaving_trace(backend))
         yield
+        # All at once: the server waits for the slowest of them, not for one after the other.
+        await asyncio.gather(*(worker.close() for worker in served))
 
 
 @asynccontextmanager
@@ -229,7 +232,7 @@ async def relaying() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def serve_one(backend: EventLoopBackend) -> AsyncIterator[None]:
+async def serve_one(backend: EventLoopBackend) -> AsyncIterator[LoopWorker]:
     """Run the tasks of one backend; drain them at the end."""
     worker = backend.new_worker()
     worker.open()
@@ -237,7 +240,7 @@ async def serve_one(backend: EventLoopBackend) -> AsyncIterator[None]:
     here[backend.alias] = worker
     try:
         async with adopting(backend, worker) if backend.keeps_its_own else nullcontext():
-            yield
+            yield worker
     finally:
         await worker.close()
         if here.get(backend.alias) is worker:
@@ -258,18 +261,25 @@ async def leaving_trace(backend: EventLoopBackend) -> AsyncIterator[None]:
 
 
 async def keep_trace(stop: asyncio.Event, place: Place) -> None:
+    is_seen = True
     while not stop.is_set():
-        await try_trace(place.renew)
+        is_seen = await try_trace(place.renew, was_seen=is_seen)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), TRACE_SECONDS)
-    await try_trace(place.leave)
+    await try_trace(place.leave, was_seen=is_seen)
 
 
-async def try_trace(change: Callable[[], None]) -> None:
+async def try_trace(change: Callable[[], None], *, was_seen: bool) -> bool:
+    """Change a trace and return whether that was possible; what is new of that is logged."""
     try:
         await current().in_thread(then_close_if_threaded, change)
     except Exception as error:  # noqa: BLE001 - each cache has errors of its own
-        logger.warning("Nobody sees that this process serves: %r", error)
+        if was_seen:
+            logger.warning("Nobody sees that this process serves: %r", error)
+        return False
+    if not was_seen:
+        logger.info("It is seen again that this process serves")
+    return True
 
 
 @asynccontextmanager

@@ -212,8 +212,11 @@ class LoopWorker:
     async def close(self) -> None:
         """Hand over what waits, drain what runs, hand over what is left, and store all results.
 
-        Without a successor that can be reached, what waits is drained too.
+        Without a successor that can be reached, what waits is drained too. Closed again, it does
+        nothing.
         """
+        if self._loop is None:
+            return
         with self._lock:
             self._accepts = False
         self._take_in()

@@ -15,9 +15,10 @@ from django.db import DatabaseError
 from django.tasks import TaskResultStatus
 
 from hybrid_tasks.databases import errors
+from hybrid_tasks.databases.connections import leave_pool
 from hybrid_tasks.engine import Engine
 from hybrid_tasks.exceptions import OutboxUnavailable
-from hybrid_tasks.outbox import claims
+from hybrid_tasks.outbox import claims, table
 from hybrid_tasks.outbox.dead_letters import Announcer
 from hybrid_tasks.outbox.inserts import NewRow, RawRow
 from hybrid_tasks.outbox.writes import Kind, Write, answer, perform
@@ -223,6 +224,10 @@ class OutboxWriter(Engine[Write, Write]):
             self._request(Write(Kind.UNCLAIM, write.id))
 
     # --- In the thread ---------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """See Engine: those who hold the connections of a pool may be waiting for this thread."""
+        leave_pool(table.alias())
 
     def write(self, batch: dict[Write, Write]) -> None:
         """See Engine: one transaction."""

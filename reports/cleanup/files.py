@@ -1,9 +1,12 @@
-"""The part of the nightly cleanup that is about files."""
+"""The part of the nightly cleanup that is about files.
 
-from collections.abc import Iterator
-from datetime import timedelta
+Nothing is removed but what has a name of our own making, and whose row is gone for certain.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from itertools import batched
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
@@ -12,12 +15,26 @@ from django.utils import timezone
 
 from meats.models import Order
 from reports.models import CustomerReport, ReportRun
-from reports.storage import report_storage
+from reports.periods import Period
+from reports.storage import (
+    REPORT,
+    SUMMARY,
+    THOUSAND,
+    report_name,
+    report_storage,
+    summary_name,
+    where,
+)
 
 BATCH = 500
 # A file is there before its row says so: one that is younger may be about to get one.
 GRACE = timedelta(days=1)
-FILE_GONE = "The file is gone from the storage."
+# More files without a row than this many, and than this share of all: the database is another one.
+FEW, SHARE = 20, 0.5
+
+
+class TooManyOwnerless(Exception):
+    """Most files have no row: the database is empty, or another one."""
 
 
 def old_receipts(dry_run: bool) -> int:
@@ -44,50 +61,98 @@ def uuid_in(text: str) -> UUID | None:
 
 
 def files_without_row(dry_run: bool) -> int:
-    """Remove the report files of which no row knows."""
+    """Remove the report files whose report or run is gone.
+
+    Raises StorageAway, and TooManyOwnerless where that would be most of many files.
+    """
+    CustomerReport.require_storage()
     storage = report_storage()
-    removed = 0
-    for names in batched(walk(storage), BATCH):
-        known = known_names(names)
-        for name in names:
-            if name not in known and storage.get_modified_time(name) < timezone.now() - GRACE:
-                removed += 1
-                if not dry_run:
-                    storage.delete(name)
-    return removed
+    young = timezone.now() - GRACE
+    count, ownerless = 0, list[str]()
+    for files in batched(walk(storage), BATCH):
+        count += len(files)
+        gone = without_owner(files)
+        ownerless += [name for name in gone if is_older(storage, name, young)]
+    if len(ownerless) > max(FEW, count * SHARE):
+        raise TooManyOwnerless(
+            f"{len(ownerless):,} of the {count:,} report files in {where(storage)} have no row:"
+            " is this the database that they belong to? Nothing was removed. If it is, remove"
+            " the files yourself."
+        )
+    for name in [] if dry_run else ownerless:
+        storage.delete(name)
+    return len(ownerless)
 
 
-def walk(storage: Storage, folder: str = "") -> Iterator[str]:
-    """Yield the names of all files in a storage, folder by folder."""
+def walk(storage: Storage) -> Iterator[tuple[str, int | None]]:
+    """Yield the names of our files, each with the key of its report; a summary has None."""
+    for period in filter(is_period, sorted(listed(storage, "")[0])):
+        thousands, files = listed(storage, period)
+        if SUMMARY in files:
+            yield summary_name(period), None
+        for thousand in filter(THOUSAND.fullmatch, sorted(thousands)):
+            for name in sorted(listed(storage, f"{period}/{thousand}")[1]):
+                found = REPORT.fullmatch(name)
+                # What is not where we would have put it is not ours.
+                if found and report_name(period, int(found[1])) == f"{period}/{thousand}/{name}":
+                    yield report_name(period, int(found[1])), int(found[1])
+
+
+def is_period(name: str) -> bool:
     try:
-        folders, files = storage.listdir(folder)
+        return str(Period.parse(name)) == name
+    except ValueError:
+        return False
+
+
+def is_older(storage: Storage, name: str, moment: datetime) -> bool:
+    try:
+        return storage.get_modified_time(name) < moment
+    except FileNotFoundError:  # it has just gone
+        return False
+
+
+def listed(storage: Storage, folder: str) -> tuple[list[str], list[str]]:
+    """Return the folders and the files in a folder of the storage."""
+    try:
+        return storage.listdir(folder)
     except FileNotFoundError:  # nothing was ever stored, or the folder has just gone
-        return
-    yield from (str(PurePosixPath(folder, name)) for name in sorted(files))
-    for name in sorted(folders):
-        yield from walk(storage, str(PurePosixPath(folder, name)))
+        return [], []
 
 
-def known_names(names: tuple[str, ...]) -> set[str]:
-    """Return those of the names that a row has."""
-    keys = [int(stem) for name in names if (stem := PurePosixPath(name).stem).isdecimal()]
-    reports = CustomerReport.objects.filter(pk__in=keys).values_list("file", flat=True)
-    summaries = ReportRun.objects.filter(summary__in=names).values_list("summary", flat=True)
-    return {*reports, *summaries}
+def without_owner(files: Iterable[tuple[str, int | None]]) -> list[str]:
+    """Return the names that no row may own, whether or not one has them."""
+    files = list(files)
+    keys = [key for _, key in files if key is not None]
+    periods = {name.partition("/")[0] for name, key in files if key is None}
+    reports = set(CustomerReport.objects.filter(pk__in=keys).values_list("pk", flat=True))
+    runs = set(ReportRun.objects.filter(period__in=periods).values_list("period", flat=True))
+    return [
+        name
+        for name, key in files
+        if (key not in reports if key is not None else name.partition("/")[0] not in runs)
+    ]
 
 
 def rows_without_file(dry_run: bool) -> int:
-    """Let reports whose file is gone say so.
+    """Mark reports whose file is gone, and those no more whose file is back.
 
-    The rows stay: without them a second start of the run would mail these customers again.
+    Rows and names stay: without them a second start of the run would mail these customers again,
+    and the file that comes back would belong to nobody. Returns how many were marked. Raises
+    StorageAway.
     """
+    CustomerReport.require_storage()
     storage = report_storage()
     found, last = 0, 0
-    rows = CustomerReport.objects.exclude(file="").order_by("pk")
-    while batch := list(rows.filter(pk__gt=last).values_list("pk", "file")[:BATCH]):
+    with_file = CustomerReport.objects.exclude(file="").order_by("pk")
+    rows = with_file.values_list("pk", "file", "missing_since")
+    while batch := list(rows.filter(pk__gt=last)[:BATCH]):
         last = batch[-1][0]
-        gone = [key for key, name in batch if not storage.exists(name)]
-        found += len(gone)
-        if gone and not dry_run:
-            CustomerReport.objects.filter(pk__in=gone).update(file="", error=FILE_GONE)
+        gone = {key for key, name, _ in batch if not storage.exists(name)}
+        lost = [key for key, _, since in batch if key in gone and since is None]
+        back = [key for key, _, since in batch if key not in gone and since is not None]
+        found += len(lost)
+        if not dry_run:
+            CustomerReport.objects.filter(pk__in=lost).update(missing_since=timezone.now())
+            CustomerReport.objects.filter(pk__in=back).update(missing_since=None)
     return found

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from hybrid_tasks.models import OutboxTask
 from reports.cleanup import files
-from reports.models import Cleanup, ReportRun, SentSlot
+from reports.models import Cleanup, CustomerReport, ReportRun, SentSlot
 from reports.periods import Period
 from reports.storage import report_storage
 
@@ -91,7 +91,11 @@ def old_slots(dry_run: bool) -> int:
 
 
 def old_runs(dry_run: bool) -> int:
-    """Remove the runs of periods that ended too long ago, with their reports and files."""
+    """Remove the runs of periods that ended too long ago, with their reports and files.
+
+    Raises StorageAway: files that are away now would be without a row when they are back.
+    """
+    CustomerReport.require_storage()
     before = days_ago(settings.KEEP_REPORTS_DAYS)
     old = [run for run in ReportRun.objects.all() if Period.parse(run.period).ends < before]
     for run in [] if dry_run else old:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from reports.periods import Period
+from reports.periods import ZONE, Period
 
 NOTHING = Decimal("0.00")
 
@@ -34,16 +34,36 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Adjusted:
+    """A refund or a correction of an order, whenever that was made.
+
+    Attributes:
+        at: when it was adjusted, an aware datetime.
+        amount: below zero for what was given back.
+    """
+
+    order: str
+    at: datetime
+    kind: str
+    amount: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
-    """What was ordered: orders, items and their price."""
+    """What was ordered: orders, items and their price; and by how much orders were adjusted."""
 
     orders: int = 0
     items: int = 0
     total: Decimal = NOTHING
+    adjusted: Decimal = NOTHING
 
     def __add__(self, other: "Totals") -> "Totals":
         return Totals(
-            self.orders + other.orders, self.items + other.items, self.total + other.total
+            self.orders + other.orders,
+            self.items + other.items,
+            self.total + other.total,
+            self.adjusted + other.adjusted,
         )
 
 
@@ -65,6 +85,7 @@ class Report:
         flavors: likewise.
         steps: the total of each day, or of each month of a longer period.
         before_steps: the same for the period before.
+        adjustments: those made in the period; they add up to `now.adjusted`, where they are listed.
     """
 
     name: str
@@ -75,6 +96,7 @@ class Report:
     flavors: Sequence[Share]
     steps: Sequence[Decimal]
     before_steps: Sequence[Decimal]
+    adjustments: Sequence[Adjusted] = ()
 
     @property
     def change(self) -> Decimal | None:
@@ -109,11 +131,13 @@ class _Sums:
         return sorted(self.parts.values(), key=lambda part: (-part.total, part.name))
 
 
-def build(name: str, period: Period, lines: Iterable[Line]) -> Report:
+def build(
+    name: str, period: Period, lines: Iterable[Line], adjustments: Iterable[Adjusted] = ()
+) -> Report:
     """Return the report of the customer `name` from the lines of `period` and the one before.
 
-    Lines of other times are ignored. Raises UnsoundRows if the items of an order do not add up to
-    its price.
+    Lines and adjustments of other times are ignored. Raises UnsoundRows if the items of an order do
+    not add up to its price.
     """
     orders: dict[str, _Order] = {}
     meats = _Sums()
@@ -129,6 +153,8 @@ def build(name: str, period: Period, lines: Iterable[Line]) -> Report:
             meats.add(line.meat, line.price)
     refuse_unsound(orders)
     now, steps = summed(period, orders.values())
+    made = [one for one in adjustments if period.begins <= one.at < period.ends]
+    now += Totals(adjusted=sum((one.amount for one in made), NOTHING))
     before, before_steps = summed(period.previous, orders.values())
     flavors = _Sums()
     for order in orders.values():
@@ -143,6 +169,7 @@ def build(name: str, period: Period, lines: Iterable[Line]) -> Report:
         flavors=flavors.ordered(),
         steps=steps,
         before_steps=before_steps,
+        adjustments=made,
     )
 
 
@@ -162,7 +189,5 @@ def summed(period: Period, orders: Iterable[_Order]) -> tuple[Totals, list[Decim
     for order in orders:
         if period.begins <= order.ordered_at < period.ends:
             totals += Totals(1, order.items, order.price)
-            steps[period.step_of(order.ordered_at.astimezone(period.begins.tzinfo).date())] += (
-                order.price
-            )
+            steps[period.step_of(order.ordered_at.astimezone(ZONE).date())] += order.price
     return totals, steps

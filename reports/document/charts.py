@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 
+from django.core.cache import caches
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncMonth
 
-from meats.models import Order
-from reports.document.pdf import money
+from meats.models import Adjustment, Order
+from meats.money import money
 from reports.document.pdf_chart import grid_step
-from reports.periods import Period, months_later
+from reports.periods import ZONE, Period, months_later
 
 WIDTH, HEIGHT = 480, 220
 LEFT, RIGHT, TOP, BOTTOM = 62, 4, 12, 26
 MONTHS = 12
+REMEMBERED = 300  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def bar_chart(
     slot = (WIDTH - LEFT - RIGHT) / max(len(values), 1)
     bars = []
     for number, (month, value) in enumerate(values):
-        height = round(room * float(value / top), 2)
+        height = round(room * float(max(value, Decimal(0)) / top), 2)
         bars.append(
             Bar(
                 label=f"{month.first:%b}",
@@ -85,27 +87,51 @@ def bar_chart(
     grid = [
         GridLine(
             round(TOP + room * (1 - float(rise * number / top)), 2),
-            f"${rise * number:,.0f}" if is_money else f"{rise * number:,.0f}",
+            money(rise * number, places=0) if is_money else f"{rise * number:,.0f}",
         )
         for number in range(int(top / rise) + 1)
     ]
     return Chart(key, title, bars, grid)
 
 
+def recent_charts(now: datetime) -> list[Chart]:
+    """Return what monthly_charts() did some minutes ago, if this process remembers it.
+
+    It adds up a year, which is too much for every view of a page.
+    """
+    key = f"reports.charts.{Period.month_of(now.astimezone(ZONE).date())}"
+    charts: list[Chart] | None = caches["local"].get(key)
+    if charts is None:
+        charts = monthly_charts(now)
+        caches["local"].set(key, charts, REMEMBERED)
+    return charts
+
+
 def monthly_charts(now: datetime) -> list[Chart]:
     """Return revenue and volume of the last twelve months, the present one included."""
-    this = Period.month_of(now.date())
+    this = Period.month_of(now.astimezone(ZONE).date())
     months = [Period(months_later(this.first, -back)) for back in reversed(range(MONTHS))]
     found = {
         month.date(): (revenue, Decimal(orders))
         for month, revenue, orders in Order.objects.filter(created_at__gte=months[0].begins)
         .order_by()
-        .annotate(month=TruncMonth("created_at"))
+        .annotate(month=TruncMonth("created_at", tzinfo=ZONE))
         .values_list("month")
         .annotate(revenue=Sum("price"), orders=Count("pk"))
     }
+    adjusted = {
+        month.date(): amount
+        for month, amount in Adjustment.objects.filter(created_at__gte=months[0].begins)
+        .order_by()
+        .annotate(month=TruncMonth("created_at", tzinfo=ZONE))
+        .values_list("month")
+        .annotate(amount=Sum("amount"))
+    }
     nothing = (Decimal(0), Decimal(0))
-    revenue = [(month, found.get(month.first, nothing)[0]) for month in months]
+    revenue = [
+        (month, found.get(month.first, nothing)[0] + adjusted.get(month.first, Decimal(0)))
+        for month in months
+    ]
     orders = [(month, found.get(month.first, nothing)[1]) for month in months]
     return [
         bar_chart("revenue", "Revenue of the last twelve months", revenue, is_money=True),

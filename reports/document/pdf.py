@@ -10,6 +10,7 @@ from reportlab.lib.colors import Color
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
+from meats.money import money
 from reports.document import fonts
 from reports.document.builder import Report, Share, Totals
 from reports.document.pdf_chart import ASH, EMBER, INK, LINE, MUTED, draw_bars
@@ -20,6 +21,7 @@ MARGIN = 50.0
 ROOM = WIDTH - 2 * MARGIN
 LISTED = 9  # meats, and flavors; what is left over shares one more row
 ROW = 17.0
+NOTES = 4  # refunds and corrections in a line of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def render(report: Report, words: Words = CUSTOMERS, notes: Sequence[str] = ()) 
     )
     page.shares("Meats", "items", report.meats, "Flavors", "orders", report.flavors)
     page.down(14)
-    for note in notes:
+    for note in [*adjustment_notes(report), *notes]:
         page.down(ROW)
         page.text(MARGIN, fonts.shortened(note, 10, ROOM), 10)
     first, after = report.period.first, report.period.after
@@ -67,8 +69,20 @@ def render(report: Report, words: Words = CUSTOMERS, notes: Sequence[str] = ()) 
     return page.finish()
 
 
-def money(amount: Decimal) -> str:
-    return f"${amount:,.2f}"
+def adjustment_notes(report: Report) -> list[str]:
+    """Return the refunds and corrections in lines, and what all comes to with them."""
+    adjusted = report.now.adjusted
+    if not report.adjustments and not adjusted:
+        return []
+    lines = [
+        f"{one.at:%-d %b}: {one.kind} for order {one.order}, {money(one.amount)}. {one.reason}"
+        for one in report.adjustments[:NOTES]
+    ]
+    if len(report.adjustments) > NOTES:
+        rest = sum((one.amount for one in report.adjustments[NOTES:]), Decimal(0))
+        lines.append(f"{len(report.adjustments) - NOTES:,} more: {money(rest)}.")
+    whole = money(report.now.total + adjusted)
+    return [*lines, f"With refunds and corrections of {money(adjusted)}: {whole}."]
 
 
 def compared(report: Report, words: Words) -> str:

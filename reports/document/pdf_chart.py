@@ -10,6 +10,7 @@ from decimal import ROUND_CEILING, Decimal
 from reportlab.lib.colors import Color, HexColor
 from reportlab.pdfgen.canvas import Canvas
 
+from meats.money import money
 from reports.document import fonts
 
 # As objects: reportlab parses the text of a colour with Python's own parser, each time it is used.
@@ -92,7 +93,7 @@ def draw_grid(
         value = rise * number
         line = y + height * float(value / top)
         canvas.line(x, line, x + width, line)
-        amount = f"${value:,.0f}" if rise >= 1 else f"${value:,.2f}"
+        amount = money(value, places=0 if rise >= 1 else 2)
         canvas.drawRightString(x - 6, line - 3, amount)
 
 

@@ -1,5 +1,6 @@
 """What people and schedules do to runs: start, retry, decide. `feeding` does the rest."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -61,13 +62,25 @@ def set_going(run: ReportRun) -> None:
     run.save()
 
 
+def go_on(run: ReportRun, feeder: Feeder) -> None:
+    """Have the pending reports of a run made, and it added up again. The caller holds its lock.
+
+    A run that was never started stays so: it is about the customers who were asked for.
+    """
+    if run.state == ReportRun.State.NEW:
+        run.save()
+    else:
+        set_going(run)
+    feeder.feed(run)
+
+
 def start_customer(period: Period, customer: Customer, feeder: Feeder) -> CustomerReport:
     """Have the report of one customer made, unless it is there; return its row.
 
     Raises PeriodRefused, also for a customer without orders in the period.
     """
     check_period(period)
-    if not rows.orders_in(period).filter(customer=customer).exists():
+    if not rows.customers_in(period).filter(pk=customer.pk).exists():
         raise PeriodRefused(f"{customer} ordered nothing in {period.label}.")
     found, _ = ReportRun.objects.get_or_create(period=str(period))
     with transaction.atomic():
@@ -77,8 +90,7 @@ def start_customer(period: Period, customer: Customer, feeder: Feeder) -> Custom
         )
         if is_new:
             run.total = rows.count_customers(period)
-            run.save(update_fields=["total"])
-            feeder.open_chunk(run, [report.pk])
+            go_on(run, feeder)
     return report
 
 
@@ -89,14 +101,42 @@ def retry(run: ReportRun, feeder: Feeder, **chosen: Any) -> int:
         run = locked(run.pk)
         # Those of an open chunk are not counted yet.
         amiss = run.reports.filter(state__in=CustomerReport.AMISS, chunk__finished__isnull=False)
-        count = amiss.filter(**chosen).update(
-            state=CustomerReport.State.PENDING, state_since=timezone.now(), chunk=None, error=""
-        )
+        count = amiss.filter(**chosen).update(**anew())
         if count:
             run.failed -= count
-            set_going(run)
-            feeder.feed(run)
+            go_on(run, feeder)
     return count
+
+
+def remake(run: ReportRun, feeder: Feeder, reports: Collection[int], *, mail: bool) -> int:
+    """Make those of the `reports` anew that have ended, with a mail or without; return how many.
+
+    What orders and adjustments are now is what they tell; a mail says that it replaces the last
+    one. Those of which nobody knows whether they were mailed are left out: that is decided first.
+    """
+    fields = anew() | {"edition": F("edition") + 1, "without_mail": not mail}
+    with transaction.atomic():
+        run = locked(run.pk)
+        # Those of an open chunk are not counted yet.
+        ended = run.reports.filter(pk__in=reports, chunk__finished__isnull=False)
+        failed = ended.filter(state=CustomerReport.State.FAILED).update(**fields)
+        done = ended.filter(state__in=CustomerReport.DONE).update(**fields)
+        if done or failed:
+            run.done, run.failed = run.done - done, run.failed - failed
+            go_on(run, feeder)
+    return done + failed
+
+
+def anew() -> dict[str, Any]:
+    """Return what the row of a report says that is to be made."""
+    return {
+        "state": CustomerReport.State.PENDING,
+        "state_since": timezone.now(),
+        "chunk": None,
+        "error": "",
+        "tries": 0,
+        "not_before": None,
+    }
 
 
 def settle(report: CustomerReport, feeder: Feeder, *, arrived: bool) -> bool:

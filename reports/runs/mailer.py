@@ -5,35 +5,50 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from email.utils import parseaddr
 from pathlib import Path
-from smtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
+from smtplib import (
+    SMTPException,
+    SMTPNotSupportedError,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+)
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from django.conf import settings
 from django.core import signing
 from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
+from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from hybrid_tasks.databases import release_connections
+from meats.money import money
 from meats.ordering import unsubscribe_signer
-from reports.document.pdf import money
 from reports.document.rows import Buyer
 from reports.models import CustomerReport
 
-SERVICE_GONE = 421  # the only answer that is about the connection and not about the mail
+FOR_NOW, FOR_GOOD = 400, 500  # answers from the first up to the second may change (RFC 5321)
 CLOCKS_APART = timedelta(minutes=5)
 
 link_signer = signing.TimestampSigner(salt="reports.link")
 
 
 class MailRefused(Exception):
-    """The mail server has answered that it does not take this mail."""
+    """The mail server has answered, or would, that it does not take this mail."""
+
+
+class MailDeferred(Exception):
+    """The mail server does not take this mail now, and perhaps does so later."""
 
 
 def message_id(report: CustomerReport) -> str:
-    """Return the Message-ID of a report's mail: the same whenever and however often it is sent."""
+    """Return the Message-ID of a report's mail: the same whenever and however often it is sent.
+
+    A report that is made anew has another one: mailboxes and archives know the first already.
+    """
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
-    return f"<report-{report.period}-{report.pk}@{domain}>"
+    edition = f"-{report.edition}" if report.edition > 1 else ""
+    return f"<report-{report.period}-{report.pk}{edition}@{domain}>"
 
 
 def own_url(report: CustomerReport) -> str:
@@ -50,6 +65,8 @@ def write_mail(report: CustomerReport, buyer: Buyer, pdf: bytes) -> EmailMessage
         "buyer": buyer,
         "report": report,
         "total": money(report.total),
+        "adjusted": money(report.adjusted) if report.adjusted else "",
+        "whole": money(report.total + report.adjusted),
         "url": own_url(report),
         "days": settings.REPORT_LINK_DAYS,
         "unsubscribe_url": unsubscribe,
@@ -69,11 +86,27 @@ def write_mail(report: CustomerReport, buyer: Buyer, pdf: bytes) -> EmailMessage
     return message
 
 
+def require_address(address: str) -> None:
+    """Raise MailRefused for an address that cannot be written down for a mail server.
+
+    What is in the table came through forms of other versions, imports and consoles.
+    """
+    try:
+        SmtpBackend().prep_address(address)
+    except Exception as error:
+        # The standard library's parser has bugs of its own, such as AttributeError.
+        raise MailRefused(f"No mail can be sent to {address!r}: {error}") from error
+
+
 class Mailer:
-    """One connection to the mail server, for one mail after the other."""
+    """One connection to the mail server, for one mail after the other.
+
+    While it waits for the server it holds no connection to the database.
+    """
 
     def __init__(self) -> None:
         self._backend: Any = get_connection()
+        self._away = ""
 
     def __enter__(self) -> Self:
         return self
@@ -87,33 +120,66 @@ class Mailer:
         self._backend.close()
 
     def make_ready(self) -> None:
-        """Connect, unless the server still answers. Raises OSError; SMTPException is one."""
+        """Connect, unless the server still answers.
+
+        Raises MailDeferred if that cannot be done, and from then on at once: others are served
+        meanwhile, instead of waiting for each mail of a server that is away.
+        """
+        if self._away:
+            raise MailDeferred(self._away)
+        release_connections()
         connection = getattr(self._backend, "connection", None)
         if connection is not None:
             with suppress(SMTPException, OSError):
                 connection.noop()
                 return
-            with suppress(SMTPException, OSError):
-                self._backend.close()
-            self._backend.connection = None
-        self._backend.open()
+            self.hang_up()
+        try:
+            self._backend.open()
+        except (OSError, ValueError) as error:  # the last for a host that is no name
+            self._away = f"The mail server cannot be reached: {error}"
+            raise MailDeferred(self._away) from error
+
+    def hang_up(self) -> None:
+        """Let the connection go, in whatever state it is."""
+        with suppress(SMTPException, OSError):
+            self._backend.close()
+        self._backend.connection = None
 
     def send(self, message: EmailMessage) -> None:
         """Send a message over a connection that was made ready.
 
-        Raises MailRefused if the server said no; any other OSError leaves open whether it has
-        accepted the mail.
+        Raises MailRefused or MailDeferred if the server did not take it; any other exception
+        leaves open whether it did.
         """
+        release_connections()
         try:
-            self._backend.send_messages([message])
+            sent = self._backend.send_messages([message])
         except SMTPRecipientsRefused as error:
-            answers = "; ".join(answer(*given) for given in error.recipients.values())
-            raise MailRefused(f"The mail server refused the address: {answers}") from error
+            # One mail has one recipient.
+            ((code, text),) = error.recipients.values()
+            refuse(error, "the address", code, text)
         except SMTPResponseException as error:
-            if error.smtp_code == SERVICE_GONE:
-                raise
-            said = answer(error.smtp_code, error.smtp_error)
-            raise MailRefused(f"The mail server refused the mail: {said}") from error
+            refuse(error, "the mail", error.smtp_code, error.smtp_error)
+        except (ValueError, SMTPNotSupportedError) as error:  # before the server was told of it
+            self.hang_up()
+            raise MailRefused(f"The mail cannot be sent: {error}") from error
+        if not sent:
+            raise MailRefused("The mail cannot be sent: it has no recipient.")
+
+
+def refuse(error: SMTPException, what: str, code: int, text: bytes | str) -> NoReturn:
+    """Raise what an answer of the mail server means.
+
+    421 is an answer about this mail, too: it was not taken, and the next one gets a connection of
+    its own.
+    """
+    if code < FOR_NOW:  # no answer at all, but for smtplib
+        raise error
+    said = answer(code, text)
+    if code < FOR_GOOD:
+        raise MailDeferred(f"The mail server refused {what} for now: {said}") from error
+    raise MailRefused(f"The mail server refused {what}: {said}") from error
 
 
 def answer(code: int, text: bytes | str) -> str:

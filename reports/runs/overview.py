@@ -1,19 +1,24 @@
 """All customers together: what a run must add up to, and what the staff see of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
-from meats.models import Order, OrderItem
+from meats.models import Customer, Order, OrderItem
+from meats.money import money
 from reports.document.builder import NOTHING, Report, Share, Totals
-from reports.document.rows import ordered, orders_in
+from reports.document.rows import next_customers, ordered, ordered_by, orders_in
 from reports.models import CustomerReport
-from reports.periods import Period
+from reports.periods import ZONE, Period
 
 # Named in the overview; the others share one row.
 LISTED = 50
+NAMED = 10  # customers for whom sums differ
+BATCH = 500
 
 
 class Unreconciled(Exception):
@@ -31,19 +36,59 @@ def reconcile(period: Period) -> Totals:
         orders=Sum("orders", default=0),
         items=Sum("items", default=0),
         total=Sum("total", default=NOTHING),
+        adjusted=Sum("adjusted", default=NOTHING),
     )
     reported = Totals(**built)
     wanted = ordered(period, without=reports.filter(checksum=""))
     if reported != wanted:
         raise Unreconciled(
             f"The reports of {period.label} come to {described(reported)},"
-            f" the orders to {described(wanted)}."
+            f" the orders to {described(wanted)}. {told(differences(period))}"
         )
     return reported
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A customer whose report does not tell what the orders come to now."""
+
+    email: str
+    reported: Totals
+    ordered: Totals
+
+
+def differences(period: Period) -> Iterator[Difference]:
+    """Yield the customers for whom the two sums differ, and who have orders but no report."""
+    reports = CustomerReport.objects.filter(period=str(period)).exclude(checksum="")
+    last = 0
+    fields = ("pk", "customer_id", "customer__email", "orders", "items", "total", "adjusted")
+    while batch := list(reports.filter(pk__gt=last).order_by("pk").values_list(*fields)[:BATCH]):
+        last = batch[-1][0]
+        found = ordered_by(period, [row[1] for row in batch])
+        for _, customer, email, *sums in batch:
+            if Totals(*sums) != found.get(customer, Totals()):
+                yield Difference(email, Totals(*sums), found.get(customer, Totals()))
+    last = 0
+    while customers := next_customers(period, last, BATCH):
+        last = customers[-1]
+        emails = dict(Customer.objects.filter(pk__in=customers).values_list("pk", "email"))
+        for customer, totals in ordered_by(period, customers).items():
+            yield Difference(emails[customer], Totals(), totals)
+
+
+def told(found: Iterator[Difference]) -> str:
+    """Return the first of the differences in words."""
+    named = [
+        f"{one.email} ({described(one.reported)} reported, {described(one.ordered)} ordered)"
+        for one in islice(found, NAMED)
+    ]
+    more = sum(1 for _ in found)
+    return f"They differ for {'; '.join(named)}{f' and {more:,} more' if more else ''}."
+
+
 def described(totals: Totals) -> str:
-    return f"{totals.orders:,} orders, {totals.items:,} items and ${totals.total:,.2f}"
+    told = f"{totals.orders:,} orders, {totals.items:,} items and {money(totals.total)}"
+    return f"{told}, adjusted by {money(totals.adjusted)}" if totals.adjusted else told
 
 
 def overview(period: Period) -> Report:
@@ -92,7 +137,7 @@ def by_step(period: Period) -> Sequence[Decimal]:
     steps = [NOTHING] * len(period.steps())
     days = (
         orders_in(period)
-        .annotate(day=TruncDate("created_at"))
+        .annotate(day=TruncDate("created_at", tzinfo=ZONE))
         .values_list("day")
         .annotate(sum=Sum("price"))
     )

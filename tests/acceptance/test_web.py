@@ -113,7 +113,7 @@ def test_two_sync_requests_wait_side_by_side(start_web: StartWeb, partner: Silen
 
 
 def test_two_burns_wait_one_after_the_other(start_web: StartWeb) -> None:
-    url, _ = start_web(STEP_SECONDS="0.2", SERVE_BAD_EXAMPLE="true")
+    url, _ = start_web(STEP_SECONDS="0.2", SERVE_EXAMPLES="true")
     began = monotonic()
     responses = get_all([f"{url}/burn_some_meats/"] * 2)
     # A lower bound: each blocks the only loop for five steps, so the second cannot come sooner.
@@ -122,7 +122,7 @@ def test_two_burns_wait_one_after_the_other(start_web: StartWeb) -> None:
 
 
 def test_the_bad_example_is_off_in_production(start_web: StartWeb) -> None:
-    url, _ = start_web(DEBUG="false", SERVE_BAD_EXAMPLE="")
+    url, _ = start_web(DEBUG="false", SERVE_EXAMPLES="")
     assert get(f"{url}/burn_some_meats/").status_code == 404
 
 

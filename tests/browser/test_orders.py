@@ -79,6 +79,19 @@ def expect_done(page: Page) -> None:
     assert set(bars(page)) == {2}
 
 
+def plain_texts(smokehouse: Smokehouse) -> list[str]:
+    mails = smokehouse.mail.received()
+    return [mail.get_body(("plain",)).get_content() for mail in mails]  # type: ignore[union-attr]
+
+
+def link_to_confirm(smokehouse: Smokehouse) -> str:
+    wait_until(smokehouse.mail.received, "the question has arrived")
+    (text,) = plain_texts(smokehouse)
+    found = re.search(r"http\S+/confirm/\S+", text)
+    assert found, text
+    return found[0]
+
+
 def test_an_order_is_watched_to_its_end(smokehouse: Smokehouse, new_page: NewPage) -> None:
     smokehouse.start_web(STEP_SECONDS="1")
     page = new_page()
@@ -95,8 +108,12 @@ def test_an_order_is_watched_to_its_end(smokehouse: Smokehouse, new_page: NewPag
     assert len(loads) == 2  # the home page, and the order's: nothing was loaded again
     assert len(seen) > 2
 
-    (mail,) = smokehouse.mail.received()
-    assert page.url in mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    own = new_page()
+    own.goto(link_to_confirm(smokehouse))
+    own.get_by_role("button", name="Yes, this is my address").click()
+    expect(own.get_by_role("heading", level=1)).to_have_text("Thank you")
+    wait_until(lambda: len(smokehouse.mail.received()) == 2, "the order's details have arrived")
+    assert any(page.url in text for text in plain_texts(smokehouse))
     ((_, told),) = smokehouse.partner.accepted()
     assert told["meats"] == ["ribs", "brisket", "tofu"]
     (receipt,) = smokehouse.receipts()
@@ -182,9 +199,13 @@ def test_markup_in_every_field_stays_text(smokehouse: Smokehouse, new_page: NewP
     expect_done(page)
     assert f"With {XSS}" in page.inner_text("header")
     page.goto("/")
-    expect(page.get_by_text(XSS).first).to_be_visible()
-    (mail,) = smokehouse.mail.received()
-    assert XSS not in mail.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    expect(page.get_by_text("something of their own").first).to_be_visible()
+    assert XSS not in page.inner_text("body")
+    page.goto(link_to_confirm(smokehouse))
+    page.get_by_role("button", name="Yes, this is my address").click()
+    wait_until(lambda: len(smokehouse.mail.received()) == 2, "the order's details have arrived")
+    for mail in smokehouse.mail.received():
+        assert XSS not in mail.get_body(("html",)).get_content()  # type: ignore[union-attr]
 
 
 def test_a_restart_in_the_middle_of_an_order(smokehouse: Smokehouse, new_page: NewPage) -> None:
@@ -213,9 +234,12 @@ def test_subscribing_and_unsubscribing(smokehouse: Smokehouse, new_page: NewPage
     form.get_by_label("Name").fill("Ben")
     form.get_by_label("Email").fill("ben@example.com")
     form.get_by_role("button", name="Subscribe").click()
-    expect(page.get_by_role("status")).to_contain_text("A welcome is on its way")
-    wait_until(smokehouse.mail.received, "the welcome has arrived")
-    (mail,) = smokehouse.mail.received()
-    page.goto(mail["List-Unsubscribe"].strip("<>"))
+    expect(page.get_by_role("status")).to_contain_text("Please follow the link in the email")
+    page.goto(link_to_confirm(smokehouse))
+    page.get_by_role("button", name="I want to hear from the smoker").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    wait_until(lambda: len(smokehouse.mail.received()) == 2, "the welcome has arrived")
+    links = [mail["List-Unsubscribe"] for mail in smokehouse.mail.received()]
+    page.goto(next(filter(None, links)).strip("<>"))
     page.get_by_role("button", name="Unsubscribe").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("You are unsubscribed")

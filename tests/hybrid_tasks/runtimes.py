@@ -1,11 +1,11 @@
 """Runtimes of their own for tests: a process that begins anew, and ends with the test."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from hybrid_tasks import runtime as room
 from hybrid_tasks.engine import Engine
+from hybrid_tasks.execution.threads import Pool
 from hybrid_tasks.outbox.dead_letters import Announcer
 from hybrid_tasks.runtime import Clock, Runtime
 from tests.processes import PATIENCE
@@ -50,7 +50,7 @@ def end(runtime: Runtime) -> None:
         one.stop(PATIENCE)
         assert one._thread is None or not one._thread.is_alive()
     for part in runtime._parts.values():
-        if isinstance(part, ThreadPoolExecutor):
+        if isinstance(part, Pool):
             part.shutdown(wait=False)  # a thread that sleeps is not waited for
         elif isinstance(part, Announcer):
             part._thread.shutdown()

@@ -72,11 +72,13 @@ class Mail:
         self.directory = directory
         self._process: Process | None = None
 
-    def start(self) -> None:
+    def start(self, sink: str = "") -> None:
+        """Start it; `sink` names another handler, which keeps nothing."""
         listen = ("--nosetuid", "--listen", f"127.0.0.1:{self.port}")
-        command = [str(BIN / "aiosmtpd"), *listen, "--class", "aiosmtpd.handlers.Mailbox"]
+        handler = [sink] if sink else ["aiosmtpd.handlers.Mailbox", str(self.directory)]
+        command = [str(BIN / "aiosmtpd"), *listen, "--class", *handler]
         log = self.directory.with_suffix(".log")
-        self._process = Process([*command, str(self.directory)], {}, log)
+        self._process = Process(command, {"PYTHONPATH": str(ROOT)}, log)
         wait_until(lambda: port_is_open(self.port), "the mail server listens")
 
     def stop(self) -> None:
@@ -152,7 +154,9 @@ class Smokehouse:
         return process
 
     def visitor(self) -> "Visitor":
-        return Visitor(self.url)
+        visitor = Visitor(self.url)
+        self.parts.callback(visitor.http.close)
+        return visitor
 
     def receipts(self) -> list[Path]:
         return sorted((self.directory / "receipts").glob("*.txt"))

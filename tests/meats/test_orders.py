@@ -87,9 +87,30 @@ def test_an_order_starts_its_four_side_effects(orderer: Orderer) -> None:
 def test_a_form_that_is_sent_twice_makes_one_order(orderer: Orderer) -> None:
     token = str(uuid4())
     first = orderer.order(token=token)
-    assert orderer.order(token=token, meats=["brisket"]) == first
+    assert orderer.order(token=token, email="ADA@example.com ") == first
     assert Order.objects.count() == 1
     assert len(orderer.tasks.enqueued) == 4
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"meats": ["brisket"]},
+        {"more": "tofu, halloumi"},
+        {"flavor": "Hickory"},
+        {"name": "Ada Elm"},
+        {"email": "ada@example.org"},
+    ],
+)
+def test_a_form_that_is_changed_and_sent_again_makes_a_second_order(
+    changed: dict[str, Any], orderer: Orderer
+) -> None:
+    token = str(uuid4())
+    first = orderer.order(token=token)
+    second = orderer.order(token=token, **changed)
+    assert second != first
+    assert len(orderer.tasks.enqueued) == 8
+    assert orderer.order(token=token) == first
 
 
 def test_an_order_that_fails_half_way_leaves_and_starts_nothing(
@@ -232,6 +253,9 @@ async def test_who_posts_too_often_is_asked_to_wait(
     [
         ("192.0.2.7", "192.0.2.7"),
         ("2001:db8:1:2:3:4:5:6", "2001:0db8:0001:0002"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::ffff:c000:207", "192.0.2.7"),
+        ("fe80::1%eth0", "fe80:0000:0000:0000"),
         ("", ""),
     ],
 )

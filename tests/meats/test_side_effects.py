@@ -4,12 +4,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from uuid import UUID
 
 import aiosmtplib
 import httpx
 import pytest
 from django.core import mail
 from django.tasks import TaskResultStatus
+from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from hybrid_tasks.results import states
@@ -17,7 +19,7 @@ from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import Task
 from hybrid_tasks.testing import capture_tasks
 from meats import backoffs, receipts
-from meats.models import Order
+from meats.models import Customer, Order
 from meats.ordering import SIDE_EFFECTS, place_order
 from meats.tasks import notify_partner, smoke_order
 from tests.meats.test_orders import fields
@@ -31,7 +33,7 @@ def order(settings: Settings, tmp_path: Path) -> Order:
     with capture_tasks():
         data = fields()
         return place_order(
-            token=data["token"],
+            token=UUID(data["token"]),
             meats=["ribs", "<b>tofu</b>"],
             flavor="Gold Bond",
             name=data["name"],
@@ -74,6 +76,7 @@ def test_smoking_goes_on_where_it_was_interrupted(
 
 
 def test_the_confirmation_has_text_and_html_and_the_tasks_id(order: Order, run: Run) -> None:
+    Customer.objects.update(confirmed_at=timezone.now())
     result = run(SIDE_EFFECTS["confirmation"], order)
     (message,) = mail.outbox
     assert message.to == ["ada@example.com"]
@@ -154,19 +157,49 @@ def test_five_attempts_outlast_an_outage_of_a_minute(settings: Settings) -> None
     assert sum(waits) > 60
 
 
+def refused_recipients(*answers: tuple[int, str]) -> aiosmtplib.SMTPRecipientsRefused:
+    refused = [aiosmtplib.SMTPRecipientRefused(code, text, "ada@x") for code, text in answers]
+    return aiosmtplib.SMTPRecipientsRefused(refused)
+
+
 @pytest.mark.parametrize(
-    ("error", "gives_up"),
+    "error",
     [
-        (aiosmtplib.SMTPConnectError("refused"), False),
-        (aiosmtplib.SMTPResponseException(451, "later"), False),
-        (aiosmtplib.SMTPResponseException(550, "no such user"), True),
-        (aiosmtplib.SMTPRecipientsRefused([aiosmtplib.SMTPRecipientRefused(550, "no", "a")]), True),
-        (
-            aiosmtplib.SMTPRecipientsRefused([aiosmtplib.SMTPRecipientRefused(450, "full", "a")]),
-            False,
-        ),
+        refused_recipients((550, "5.1.1 no such user")),
+        refused_recipients((501, "5.1.3 Bad recipient address syntax")),
+        refused_recipients((552, "mailbox full"), (553, "not allowed")),
+        aiosmtplib.SMTPDataError(554, "5.6.0 we do not like its contents"),
+        aiosmtplib.SMTPDataError(552, "too long"),
     ],
 )
-def test_mail_that_is_refused_for_good_is_not_sent_again(error: Exception, gives_up: bool) -> None:
+def test_mail_that_is_refused_for_good_is_not_sent_again(error: Exception) -> None:
     result = states.started(states.make(notify_partner, [], {}, "default"), "test")
-    assert (backoffs.for_mail(error, result) is None) == gives_up
+    assert backoffs.for_mail(error, result) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        aiosmtplib.SMTPConnectError("refused"),
+        aiosmtplib.SMTPConnectResponseError(554, "no service for you"),
+        aiosmtplib.SMTPServerDisconnected("gone"),
+        aiosmtplib.SMTPReadTimeoutError("slow"),
+        aiosmtplib.SMTPHeloError(550, "who are you?"),
+        aiosmtplib.SMTPAuthenticationError(535, "5.7.8 wrong password"),
+        aiosmtplib.SMTPSenderRefused(550, "unknown sender", "us@x"),
+        aiosmtplib.SMTPSenderRefused(530, "5.7.0 log in first", "us@x"),
+        aiosmtplib.SMTPDataError(421, "stopping"),
+        aiosmtplib.SMTPDataError(451, "later"),
+        aiosmtplib.SMTPDataError(554, "5.7.1 your address is on a list"),
+        refused_recipients((450, "greylisted")),
+        refused_recipients((550, "gone"), (452, "full")),
+        refused_recipients((530, "log in first")),
+        refused_recipients((554, "5.7.1 <ada@x>: Relay access denied")),
+        refused_recipients((550, "relay not permitted")),
+        refused_recipients((553, "sorry, that domain isn't in my list of allowed rcpthosts")),
+        OSError("the network is away"),
+    ],
+)
+def test_mail_that_is_refused_for_now_or_because_of_us_is_sent_again(error: Exception) -> None:
+    result = states.started(states.make(notify_partner, [], {}, "default"), "test")
+    assert backoffs.for_mail(error, result) is not None

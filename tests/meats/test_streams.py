@@ -47,6 +47,18 @@ class Events:
             return events
 
 
+class ClientFrom(AsyncClient):
+    """A client of another address than the tests' own."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.address = address
+
+    def _base_scope(self, **request: Any) -> dict[str, Any]:
+        scope: dict[str, Any] = super()._base_scope(**request)  # type: ignore[misc]
+        return scope | {"client": [self.address, 0]}
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for sets no event
@@ -133,9 +145,32 @@ async def test_no_more_streams_than_allowed(
         await watch(async_client, result.id)
 
 
-async def test_one_read_serves_all_who_watch(
-    served: None, async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+async def test_one_visitor_does_not_take_all_streams(
+    served: None, async_client: AsyncClient, settings: Settings
 ) -> None:
+    gc.collect()  # the streams of other tests
+    settings.MAX_STREAMS_PER_ADDRESS = 2
+    result = await tasks.wait_for_gate.aenqueue()
+    path = f"/tasks/{result.id}/events/"
+    open_ones = [await watch(async_client, result.id) for _ in range(2)]
+    refused = await async_client.get(path)
+    assert (refused.status_code, refused["Retry-After"]) == (429, "10")
+    # The same visitor, as a server sees it that listens on IPv6 for both.
+    mapped = await ClientFrom("::ffff:127.0.0.1").get(path)
+    assert mapped.status_code == 429
+    other = Events(await ClientFrom("192.0.2.7").get(path))
+    tasks.gate.set()
+    for events in [*open_ones, other]:
+        await events.all()
+
+
+async def test_one_read_serves_all_who_watch(
+    served: None,
+    async_client: AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+) -> None:
+    settings.MAX_STREAMS_PER_ADDRESS = 1000
     reads: list[int] = []
     read_changes = streams.reader._read
 

@@ -7,12 +7,12 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from hybrid_tasks.testing import capture_tasks
 from meats.models import Customer
-from meats.ordering import subscribe
+from meats.ordering import confirm, subscribe
 
 pytestmark = pytest.mark.django_db
 
 
-def test_subscribing_twice_welcomes_once(
+def test_subscribing_and_confirming_twice_welcomes_once(
     client: Client,
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
@@ -21,14 +21,17 @@ def test_subscribing_twice_welcomes_once(
         for _ in range(2):
             with django_capture_on_commit_callbacks(execute=True):
                 assert client.post("/subscribe/", form).status_code == 302
+        for _ in range(2):
+            with django_capture_on_commit_callbacks(execute=True):
+                confirm(Customer.objects.get(), subscribes=True)
         tasks.run()
-    (welcome,) = mail.outbox
+    _, welcome = mail.outbox
     headers = welcome.message()
     assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     link = headers["List-Unsubscribe"].strip("<>")
     assert link in welcome.body
     page = client.get("/", headers={"accept": "text/html"}).content.decode()
-    assert "A welcome is on its way" in page
+    assert "Please follow the link in the email" in page
 
 
 def unsubscribe_path() -> str:
@@ -42,8 +45,9 @@ def test_one_click_unsubscribes_once_and_a_look_does_not(
     client = Client(enforce_csrf_checks=True)  # a mail program has no cookie of ours
     with capture_tasks() as tasks, django_capture_on_commit_callbacks(execute=True):
         subscribe("Ben", "ben@example.com")
+        customer = Customer.objects.get()
+        confirm(customer, subscribes=True)
     tasks.run()
-    customer = Customer.objects.get()
     path = unsubscribe_path()
 
     assert b"Unsubscribe?" in client.get(path).content

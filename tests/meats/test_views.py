@@ -78,7 +78,7 @@ async def test_index_shows_a_browser_the_home_page(async_client: AsyncClient) ->
 async def test_home_page_hides_the_bad_example_where_it_is_off(
     async_client: AsyncClient, settings: Settings
 ) -> None:
-    settings.SERVE_BAD_EXAMPLE = False
+    settings.SERVE_EXAMPLES = False
     response = await async_client.get("/", headers={"accept": BROWSER})
     assert "/burn_some_meats/" not in text(response)
 
@@ -231,7 +231,7 @@ async def test_burn_blocks_and_says_so(
 async def test_burn_is_not_there_where_it_is_off(
     async_client: AsyncClient, settings: Settings
 ) -> None:
-    settings.SERVE_BAD_EXAMPLE = False
+    settings.SERVE_EXAMPLES = False
     assert (await async_client.get("/burn_some_meats/")).status_code == 404
 
 

@@ -42,6 +42,17 @@ def test_production_passes_djangos_deployment_check(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_deployment_that_lets_clients_choose_their_address_is_told(tmp_path: Path) -> None:
+    for addresses, is_told in {"*": True, "10.0.0.1, *": True, "10.0.0.0/8": False}.items():
+        done = manage(
+            *("check", "--deploy", "--tag=security"),
+            SECRET_KEY="x",
+            VAR_DIR=str(tmp_path),
+            FORWARDED_ALLOW_IPS=addresses,
+        )
+        assert ("smokehouse.W001" in done.stderr) == is_told, done.stderr
+
+
 def test_no_migration_is_missing(tmp_path: Path) -> None:
     done = manage(
         "makemigrations",
@@ -148,9 +159,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 
 
 def test_production_is_closed_unless_told() -> None:
-    show = (
-        "from django.conf import settings as s; print(s.DEBUG, s.SERVE_BAD_EXAMPLE, s.HTTPS_ONLY)"
-    )
+    show = "from django.conf import settings as s; print(s.DEBUG, s.SERVE_EXAMPLES, s.HTTPS_ONLY)"
     done = manage("shell", "--no-imports", "--command", show, SECRET_KEY="x")
     assert done.stdout.split() == ["False", "False", "True"], done.stderr
 

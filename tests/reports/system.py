@@ -10,8 +10,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from dev.broker import broker_command
 from tests.conftest import BIN, ROOT
+from tests.postgres import Postgres
 from tests.processes import Process, free_port, port_is_open, wait_until
 
 CELERY = (str(BIN / "celery"), "-A", "project")
@@ -20,10 +23,14 @@ BEAT = (*CELERY, "beat", "--pidfile=", "--loglevel", "INFO")
 
 
 class System:
-    """Everything below `directory`, with an SQLite database that the test reads directly."""
+    """Everything below `directory`, with a database that the test reads directly.
 
-    def __init__(self, directory: Path) -> None:
+    That is an SQLite file of its own, or that of the `postgres` server.
+    """
+
+    def __init__(self, directory: Path, postgres: Postgres | None = None) -> None:
         self.directory = directory
+        self.postgres = postgres
         self.broker_port, self.smtp_port = free_port(), free_port()
         self.database = directory / "db.sqlite3"
         self.maildir = directory / "mail"
@@ -32,7 +39,7 @@ class System:
             "PYTHONPATH": str(ROOT),
             "SECRET_KEY": "only-for-tests",
             "VAR_DIR": str(directory),
-            "DATABASE_URL": f"sqlite:///{self.database}",
+            "DATABASE_URL": postgres.url if postgres else f"sqlite:///{self.database}",
             "REDIS_URL": f"redis://127.0.0.1:{self.broker_port}/0",
             "EMAIL_PORT": str(self.smtp_port),
             "MAIL_ARCHIVE": str(self.maildir),
@@ -59,8 +66,8 @@ class System:
         self._broker.kill()
         self.start_broker()
 
-    def start_mail(self) -> Process:
-        handler = ("--class", "tests.reports.slow_mail.SlowMailbox", str(self.maildir))
+    def start_mail(self, handler_class: str = "SlowMailbox") -> Process:
+        handler = ("--class", f"tests.reports.slow_mail.{handler_class}", str(self.maildir))
         address = f"127.0.0.1:{self.smtp_port}"
         process = self.start(str(BIN / "aiosmtpd"), "--nosetuid", "--listen", address, *handler)
         wait_until(lambda: port_is_open(self.smtp_port), "the mail server listens")
@@ -105,12 +112,18 @@ class System:
         assert process.popen.wait(timeout=120) == 0, process.output()
         return process.output()
 
+    def connect(self) -> Any:
+        if self.postgres:
+            return psycopg.connect(self.postgres.url)
+        return sqlite3.connect(self.database, timeout=20)
+
     def rows(self, query: str) -> Sequence[Any]:
-        with closing(sqlite3.connect(self.database, timeout=20)) as connection:
-            return connection.execute(query).fetchall()
+        with closing(self.connect()) as connection:
+            found: Sequence[Any] = connection.execute(query).fetchall()
+            return found
 
     def change(self, statement: str) -> None:
-        with closing(sqlite3.connect(self.database, timeout=20)) as connection, connection:
+        with closing(self.connect()) as connection, connection:
             connection.execute(statement)
 
     def count_mails(self) -> int:
@@ -119,6 +132,10 @@ class System:
     def mails_to(self) -> Counter[str]:
         """Return how many mails each address got, as the mail server's folder has them."""
         return Counter(str(message["To"]) for message in mailbox.Maildir(self.maildir))
+
+    def recipients(self) -> Counter[str]:
+        """Return how many mails each recipient got, as the mail server was told them."""
+        return Counter(str(message["X-RcptTo"]) for message in mailbox.Maildir(self.maildir))
 
     def log(self) -> str:
         return "\n".join(process.output() for process in self._started)

@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import Permission, User
+from django.core.cache import caches
 from django.core.files.storage import storages
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pypdf import PdfReader
+from pytest_django import DjangoAssertNumQueries
 
 from hybrid_tasks.testing import CapturedTasks, capture_tasks
 from meats.models import Order
@@ -61,8 +65,12 @@ def run(tasks: CapturedTasks) -> ReportRun:
 
 
 def text_of(response: Any) -> str:
-    document = b"".join(response.streaming_content)
-    return PdfReader(BytesIO(document)).pages[0].extract_text()
+    return PdfReader(BytesIO(response.content)).pages[0].extract_text()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    caches["local"].clear()
 
 
 PAGES = [
@@ -253,6 +261,40 @@ def test_pages_of_what_is_not_there(staff: Client) -> None:
     assert staff.get("/reports/runs/2026-10/").status_code == 404
     assert staff.get("/reports/customers/1/").status_code == 404
     assert staff.get("/reports/reports/1.pdf").status_code == 404
+
+
+@pytest.mark.parametrize("state", ["finished", "running"])
+def test_the_index_asks_as_much_for_many_runs_as_for_one(
+    staff: Client, state: str, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    def add_run(number: int) -> None:
+        run = ReportRun.objects.create(period=f"{2020 + number}", state=state, total=100, done=20)
+        run.chunks.create(size=10, done=5 + number)
+
+    add_run(0)
+    with CaptureQueriesContext(connection) as first:
+        staff.get(INDEX)
+    with CaptureQueriesContext(connection) as one:
+        page = staff.get(INDEX).text
+    assert "25 of 100 customers" in page
+    for number in range(1, 24):
+        add_run(number)
+    with django_assert_num_queries(len(one)):
+        page = staff.get(INDEX).text
+    assert "48 of 100 customers" in page
+    # Who is asking, the runs, their chunks and the last cleanup; a year is not added up again.
+    assert len(one) <= 7
+    assert len(first) == len(one) + 2
+
+
+def test_a_pdf_goes_out_in_one_piece(client: Client, run: ReportRun) -> None:
+    """In pieces, Django would warn of its iterator and take a thread for each of them."""
+    report = CustomerReport.objects.get(customer__name="Customer 1")
+    response = client.get(reverse("reports:own", args=[link_signer.sign(str(report.pk))]))
+    assert not response.streaming
+    assert response["Content-Length"] == str(len(response.content))
+    assert response["Content-Disposition"] == 'inline; filename="smokehouse-2026-10.pdf"'
+    assert response.content.startswith(b"%PDF")
 
 
 def test_the_charts_add_up_the_months() -> None:

@@ -101,6 +101,7 @@ class Seed:
             name=f"{first} {last}",
             email=f"{first}.{last}.{number}@{self.domain}".lower(),
             subscribed_at=self.moment() if self.chance.random() < 0.5 else None,
+            confirmed_at=self.end,
         )
 
     def order(self, customers: list[Customer], meats: list[str]) -> Order:

@@ -13,7 +13,7 @@ from reports.document import rows
 from reports.models import CustomerReport, ReportRun
 from reports.periods import Period
 from reports.runs import control
-from reports.runs.feeding import abandoned
+from reports.runs.feeding import abandoned, is_stuck
 from reports.runs.overview import described
 from reports.runs.progress import Progress
 from reports.tasks import feeder
@@ -93,7 +93,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{run}: {run.get_state_display().lower()}, {run.done:,} done.")
         if run.failed:
             self.stderr.write(f"{run.failed:,} failed; the page of the run says why.")
-        if run.state == ReportRun.State.FAILED:
+        if run.error:
             raise CommandError(run.error)
 
     def watch(self, run: ReportRun, *, quiet: bool) -> None:
@@ -106,6 +106,10 @@ class Command(BaseCommand):
                 bar.update(progress.finished - bar.n)
                 if not run.is_active:
                     return
+                if is_stuck(run):
+                    raise CommandError(
+                        "Adding up was given up; the dead letters say why. Start the run again."
+                    )
                 if given_up := abandoned(run):
                     raise CommandError(
                         f"{len(given_up)} chunks were given up; the log and the dead letters say"

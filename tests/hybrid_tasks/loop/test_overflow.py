@@ -6,7 +6,7 @@ from pytest_django import Settings
 
 from hybrid_tasks.backends.celery import CeleryBackend
 from hybrid_tasks.results.task_result import TaskResult
-from meats.tasks import smoke
+from tests.hybrid_tasks.tasks import echo
 
 
 def test_a_task_that_overflows_is_announced_once(
@@ -28,7 +28,7 @@ def test_a_task_that_overflows_is_announced_once(
 
     task_enqueued.connect(note)
     try:
-        result = smoke.enqueue(["tofu"])  # no server's loop is here
+        result = echo.enqueue("tofu")  # no server's loop is here
     finally:
         task_enqueued.disconnect(note)
     assert accepted == announced == [result.id]

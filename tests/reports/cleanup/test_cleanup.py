@@ -18,6 +18,7 @@ from meats.models import Order
 from reports.cleanup import nightly
 from reports.models import Cleanup, CustomerReport, ReportRun, SentSlot
 from reports.periods import Period
+from reports.storage import MARKER, report_name
 from tests.reports.orders import PERIOD, add_customer, add_order
 
 pytestmark = pytest.mark.django_db
@@ -85,8 +86,8 @@ def test_report_files_that_no_row_knows() -> None:
     report = add_report(PERIOD)
     CustomerReport.objects.update(file=store(f"2026-10/0000/{report.pk}.pdf", age=2 * DAY))
     ReportRun.objects.update(summary=store("2026-10/summary.pdf", age=2 * DAY))
-    lost = store("2026-10/0000/999999.pdf", age=2 * DAY)
-    young = store("2026-10/0000/999998.pdf")
+    lost = store("2026-10/0999/999999.pdf", age=2 * DAY)
+    young = store("2026-10/0999/999998.pdf")
     assert clean_twice() == {"report_files_without_row": 1}
     assert not storages["reports"].exists(lost)
     assert storages["reports"].exists(young)
@@ -94,11 +95,117 @@ def test_report_files_that_no_row_knows() -> None:
 
 def test_a_row_whose_file_is_gone_says_so_and_stays() -> None:
     """Without it, a second start of the run would mail the customer again."""
+    store(MARKER)
     add_report(PERIOD, file="2026-10/0000/1.pdf")
     assert clean_twice() == {"reports_without_file": 1}
     report = CustomerReport.objects.get()
-    assert (report.file.name, report.state) == ("", "sent")
-    assert report.error == "The file is gone from the storage."
+    assert (report.file.name, report.state) == ("2026-10/0000/1.pdf", "sent")
+    assert report.missing_since
+    assert not report.has_file
+
+    store("2026-10/0000/1.pdf")
+    nightly.clean_up()
+    report.refresh_from_db()
+    assert report.has_file
+
+
+def add_reports_with_files(count: int) -> list[str]:
+    """Add reports with files that are old enough to be removed; return the files' names."""
+    run = ReportRun.objects.create(period=str(PERIOD), state="finished")
+    names = []
+    for number in range(count):
+        customer = add_customer(f"Customer {number}")
+        report = run.reports.create(customer=customer, period=run.period, state="sent")
+        report.file = store(report_name(run.period, report.pk), age=2 * DAY)
+        report.save()
+        names.append(report.file.name)
+    return names
+
+
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_volume_that_is_away_for_a_night_costs_no_report(
+    emptied: bool, marked: bool, tmp_path: Path
+) -> None:
+    names = add_reports_with_files(20)
+    storage = storages["reports"]
+    if marked:
+        nightly.clean_up()
+        assert storage.exists(MARKER)
+    shutil.move(storage.path(""), tmp_path / "volume")
+    if emptied:  # the directory on which it is mounted is there
+        Path(storage.path("")).mkdir()
+    with pytest.raises(nightly.CleanupIncomplete, match="is its volume mounted") as refused:
+        nightly.clean_up()
+    for sweep in ("report_files_without_row", "reports_without_file", "old_runs"):
+        assert f"{sweep}: StorageAway" in str(refused.value)
+    shutil.rmtree(storage.path(""), ignore_errors=True)
+    shutil.move(tmp_path / "volume", storage.path(""))
+    for _ in range(2):
+        nightly.clean_up()
+        assert all(storage.exists(name) for name in names)
+        rows = CustomerReport.objects.order_by("pk").values_list("file", "missing_since")
+        assert list(rows) == [(name, None) for name in names]
+
+
+def test_files_that_are_lost_for_good_can_be_said_to_be() -> None:
+    add_reports_with_files(3)
+    storage = storages["reports"]
+    shutil.rmtree(storage.path(""))
+    store(MARKER)
+    assert clean_twice() == {"reports_without_file": 3}
+
+
+def test_a_file_whose_row_has_lost_its_name_is_kept() -> None:
+    """Versions before this one took it from the rows of a volume that was away."""
+    names = add_reports_with_files(2)
+    CustomerReport.objects.update(file="")
+    assert clean_twice() == {}
+    assert all(storages["reports"].exists(name) for name in names)
+
+
+def test_most_files_without_a_row_are_another_databases() -> None:
+    names = add_reports_with_files(21)
+    CustomerReport.objects.all().delete()
+    with pytest.raises(nightly.CleanupIncomplete, match="of the 21 report files in"):
+        nightly.clean_up()
+    assert all(storages["reports"].exists(name) for name in names)
+
+
+FOREIGN = [
+    "backup-of-the-shop.tar",
+    "5.pdf",
+    "2026-10/notes.pdf",
+    "2026-10/summary.pdf.bak",
+    "2026-10/5.pdf",
+    "2026-10/0000/5.pdf.gpg",
+    "2026-10/0000/invoice.pdf",
+    "2026-10/0000/1005.pdf",  # whose place would be in 0001
+    "2026-10/0000/05.pdf",
+    "2026-10/0000/\u0665.pdf",
+    "2026-10/0000/deeper/5.pdf",
+    "2026-13/0000/5.pdf",
+    "lost+found/0000/5.pdf",
+    f"2026-10/0000/{'9' * 80}.pdf",
+    f"2026-10/{'9' * 16}/{'9' * 19}.pdf",
+]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_foreign_file_is_never_removed_and_stops_nothing(name: str) -> None:
+    assert store(name, age=900 * DAY) == name
+    lost = store("2026-10/0000/999.pdf", age=2 * DAY)
+    assert clean_twice() == {"report_files_without_row": 1}
+    assert storages["reports"].exists(name)
+    assert not storages["reports"].exists(lost)
+
+
+def test_a_link_that_leads_back_is_not_followed() -> None:
+    lost = store("2026-10/0000/999.pdf", age=2 * DAY)
+    storage = storages["reports"]
+    Path(storage.path("2026-10/loop")).symlink_to(storage.path(""), target_is_directory=True)
+    assert clean_twice() == {"report_files_without_row": 1}
+    assert not storage.exists(lost)
 
 
 def test_old_runs_go_with_their_reports_and_files(settings: Settings) -> None:

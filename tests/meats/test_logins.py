@@ -1,0 +1,64 @@
+"""Who guesses passwords of the staff."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient, Client
+from pytest_django import Settings
+
+from tests.meats.test_streams import ClientFrom
+
+pytestmark = pytest.mark.django_db
+
+LOGIN = "/admin/login/"
+
+
+@pytest.fixture
+def staff() -> User:
+    return User.objects.create_superuser("ada", password="right")
+
+
+def wrong(name: str = "ada") -> dict[str, str]:
+    return {"username": name, "password": "wrong"}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_address_may_try_so_often(settings: Settings) -> None:
+    await User.objects.acreate_superuser("ada", password="right")
+    settings.LOGIN_RATE = "3/hour"
+    one = ClientFrom("203.0.113.3")
+    for number in range(3):
+        assert (await one.post(LOGIN, wrong(f"somebody {number}"))).status_code == 200
+    right = {"username": "ada", "password": "right", "next": "/admin/"}
+    refused = await one.post(LOGIN, right)
+    assert refused.status_code == 429
+    assert 0 < int(refused["Retry-After"]) <= 3600
+    assert "please try again in" in refused.content.decode()
+    assert (await one.get("/admin/")).status_code == 302
+    assert (await one.get(LOGIN)).status_code == 200
+    assert (await ClientFrom("203.0.113.4").post(LOGIN, right))["Location"] == "/admin/"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_name_may_be_tried_so_often_from_anywhere(settings: Settings) -> None:
+    settings.LOGIN_NAME_RATE = "3/hour"
+    answers = [
+        (await ClientFrom(f"198.51.100.{number}").post(LOGIN, wrong(name))).status_code
+        for number, name in enumerate(["eve", "EVE", " eve ", "Eve"])
+    ]
+    assert answers == [200, 200, 200, 429]
+    assert (await AsyncClient().post(LOGIN, wrong("somebody else"))).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_one_address_cannot_keep_a_name_out(settings: Settings) -> None:
+    settings.LOGIN_RATE, settings.LOGIN_NAME_RATE = "2/hour", "5/hour"
+    one = ClientFrom("203.0.113.1")
+    answers = [(await one.post(LOGIN, wrong("gus"))).status_code for _ in range(9)]
+    assert answers == [200] * 2 + [429] * 7
+    assert (await ClientFrom("203.0.113.2").post(LOGIN, wrong("gus"))).status_code == 200
+
+
+def test_who_knows_the_password_gets_in(staff: User, client: Client) -> None:
+    right = {"username": "ada", "password": "right", "next": "/admin/"}
+    assert client.post(f"{LOGIN}?next=/admin/", right)["Location"] == "/admin/"
+    assert client.get("/admin/").status_code == 200

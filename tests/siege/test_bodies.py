@@ -28,7 +28,7 @@ async def test_connections_that_never_say_what_they_want(fortress: Build, report
 
 
 async def test_bodies_that_come_drop_by_drop(fortress: Build, report: Report) -> None:
-    shop = fortress(BODY_SECONDS="5")
+    shop = fortress(BODY_TIMEOUT="5")
     slow = scaled(200)
     head = request("POST", "/orders/", FORM, "Content-Length: 1000")
     opening = [call(shop.url, address(number), head) for number in range(slow)]

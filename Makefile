@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install mysql run test faults brokers explore coverage matrix build lint bench mutants format clean
+.PHONY: help install mysql run test faults siege brokers explore coverage matrix build lint bench mutants format clean
 
 PYTHON := .venv/bin/python
 
@@ -20,6 +20,9 @@ test: install ## Run the tests ("make test ARGS='-k smoke -x'" passes options to
 
 faults: install ## Break processes, brokers and databases on purpose and count what is lost
 	@$(PYTHON) -m pytest tests/faults tests/reports/test_hostile_run.py tests/reports/runs/test_interleavings.py -m "" $(ARGS)
+
+siege: install ## Bring the load that strangers bring, on PostgreSQL, and print what it costs ("QUICK=1": a tenth)
+	@$(if $(QUICK),,SIEGE=whole) $(PYTHON) -m pytest tests/siege $(ARGS)
 
 brokers: install ## Run behind RabbitMQ what runs behind Valkey: the contract suite and the faults
 	@$(PYTHON) -m pytest tests/hybrid_tasks/contract tests/faults -m every_broker $(ARGS)

@@ -22,7 +22,7 @@ faults: install ## Break processes, brokers and databases on purpose and count w
 	@$(PYTHON) -m pytest tests/faults tests/reports/test_hostile_run.py tests/reports/runs/test_interleavings.py -m "" $(ARGS)
 
 siege: install ## Bring the load that strangers bring, on PostgreSQL, and print what it costs ("QUICK=1": a tenth)
-	@$(if $(QUICK),,SIEGE=whole) $(PYTHON) -m pytest tests/siege $(ARGS)
+	@SIEGE=$(if $(QUICK),quick,whole) $(PYTHON) -m pytest tests/siege $(ARGS)
 
 brokers: install ## Run behind RabbitMQ what runs behind Valkey: the contract suite and the faults
 	@$(PYTHON) -m pytest tests/hybrid_tasks/contract tests/faults -m every_broker $(ARGS)

@@ -1,48 +1,39 @@
 """Those on whom the shop depends, and who take their time."""
 
 import asyncio
-import os
 import socket
 import threading
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from aiosmtpd.handlers import Mailbox
 
-from tests.conftest import BIN, ROOT
 from tests.meats.smokehouse import Mail
-from tests.processes import Process, port_is_open, wait_until
 
 
 class LateMailbox(Mailbox):  # type: ignore[misc]  # the package has no types
-    """A folder that keeps a mail MAIL_SECONDS after it came."""
+    """A folder that keeps a mail some seconds after it came."""
+
+    seconds = 0.0
+
+    @classmethod
+    def from_cli(cls, parser: Any, directory: str, seconds: str) -> Self:
+        """See aiosmtpd's: the arguments of its command after --class."""
+        mailbox: Self = super().from_cli(parser, directory)
+        mailbox.seconds = float(seconds)
+        return mailbox
 
     async def handle_DATA(self, *arguments: Any) -> Any:  # noqa: N802 - the package's name
-        await asyncio.sleep(float(os.environ["MAIL_SECONDS"]))
+        await asyncio.sleep(self.seconds)
         return await super().handle_DATA(*arguments)
 
 
 class LateMail(Mail):
-    """A mail server that takes `seconds` for each mail."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.seconds = 0.0
-
-    def start(self) -> None:
-        """See Mail."""
-        listen = ("--nosetuid", "--listen", f"127.0.0.1:{self.port}")
-        command = [str(BIN / "aiosmtpd"), *listen, "--class", f"{__name__}.LateMailbox"]
-        env = {"MAIL_SECONDS": str(self.seconds), "PYTHONPATH": str(ROOT)}
-        log = self.directory.with_suffix(".log")
-        self._process = Process([*command, str(self.directory)], env, log)
-        wait_until(lambda: port_is_open(self.port), "the mail server listens")
+    """A mail server that takes its time."""
 
     def restart(self, seconds: float) -> None:
-        """Begin anew, with another time for each mail."""
+        """Begin anew, with so many seconds for each mail."""
         self.stop()
-        self.seconds = seconds
-        self.start()
+        self.start(f"{__name__}.LateMailbox", str(self.directory), str(seconds))
 
 
 class SilentPartner:

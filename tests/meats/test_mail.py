@@ -13,6 +13,7 @@ from aiosmtpd.smtp import AuthResult
 from django.core.mail import EmailMessage
 from pytest_django import Settings
 
+from meats import mail
 from meats.mail import SMTP_BACKEND, Connection, deliver, shared_mail_pool
 from tests.processes import free_port
 
@@ -195,7 +196,10 @@ async def test_a_message_that_is_cut_off_does_not_spoil_the_next(keeper: Keeper)
     async with shared_mail_pool():
         await deliver(message("one"))
         sending = asyncio.create_task(deliver(message("cut off")))
-        await asyncio.sleep(0)  # it has begun and waits for an answer
+        _, pool = mail._shared or (None, None)
+        assert pool is not None
+        while pool._idle:  # until it has begun and waits for an answer
+            await asyncio.sleep(0)
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending

@@ -198,7 +198,7 @@ async def test_a_message_that_is_cut_off_does_not_spoil_the_next(keeper: Keeper)
         sending = asyncio.create_task(deliver(message("cut off")))
         _, pool = mail._shared or (None, None)
         assert pool is not None
-        while pool._idle:  # until it has begun and waits for an answer
+        while pool._idle:  # noqa: ASYNC110 - until it has begun and waits for an answer
             await asyncio.sleep(0)
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -24,17 +24,13 @@ class After(Now):
         sql, params = compiler.compile(moment.resolve_expression(compiler.query))
         return sql, params
 
-    def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+    def as_mysql(self, compiler: Any, connection: Any, **_context: Any) -> tuple[str, Any]:
         """See Func."""
-        template = f"(UTC_TIMESTAMP(6) + INTERVAL {round(self.seconds * 1e6)} MICROSECOND)"
-        return Now.as_sql(self, compiler, connection, template=template, **context)
+        return f"(UTC_TIMESTAMP(6) + INTERVAL {round(self.seconds * 1e6)} MICROSECOND)", ()
 
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+    def as_sqlite(self, compiler: Any, connection: Any, **_context: Any) -> tuple[str, Any]:
         """Let SQLite add; Django would have it call Python for each row."""
-        template = (
-            f"STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW', '{self.seconds:+.3f} seconds')"
-        )
-        return Now.as_sql(self, compiler, connection, template=template, **context)
+        return f"STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', '{self.seconds:+.3f} seconds')", ()
 
     def as_sql(self, compiler: Any, connection: Any, *_args: Any, **_context: Any) -> Any:
         """Refuse: a lease that ends at once would have each task run many times."""

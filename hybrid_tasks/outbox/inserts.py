@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, ClassVar
 
 from django.db import connections
-from django.db.models import DateTimeField, Value
+from django.db.models import Value
 from django.db.models.constants import OnConflict
 
 from hybrid_tasks.databases.clock import Now
@@ -101,7 +101,7 @@ def available_at(lease: float | None, run_after: datetime | None) -> Any:
     """Return the expression for the end of a lease, or else for when the relay may take a row."""
     if lease is not None:
         return After(lease)
-    return Value(run_after, DateTimeField()) if run_after else Now()
+    return Value(run_after) if run_after else Now()
 
 
 def insert(new: Iterable[NewRow | RawRow]) -> None:

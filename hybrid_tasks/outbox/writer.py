@@ -248,7 +248,7 @@ class OutboxWriter(Engine[Write, Write]):
     def fail(self, _key: Write, item: Write, error: BaseException) -> None:
         """See Engine: who waits is told; what nobody waits for is left to the row's lease."""
         item.outcome = error
-        answer([item] if item.future else [])
+        answer([item])
 
     def _finish(self, writes: Sequence[Write]) -> None:
         with self._lock:
@@ -259,7 +259,7 @@ class OutboxWriter(Engine[Write, Write]):
             self._undo(write)
         for lease in {write.lease for write in writes if write.lease}:
             self.own(lease)
-        answer([write for write in writes if write.future])
+        answer(writes)
         for write in writes:
             if write.kind is Kind.BURY and write.outcome is True and write.result:
                 self.runtime.part(Announcer).announce(write.id, write.result)

@@ -130,6 +130,47 @@ async def test_a_job_whose_time_comes_runs_after_it(monkeypatch: pytest.MonkeyPa
     await runner.drain(0)
 
 
+async def test_also_a_moment_is_waited_for_and_what_is_left_of_it_is_told() -> None:
+    runner, job = opened(), hanging_job("a")
+    runner.submit(job, 0.5)
+    assert (runner.running, runner.waiting) == (0, 1)
+    assert runner.withdraw_waiting() == [job]
+    assert 0 <= job.delay <= 0.5
+
+
+async def test_for_each_that_ends_one_begins() -> None:
+    runner, gates = opened(max_running=1), [asyncio.Event() for _ in range(3)]
+    jobs = [waiting_job(str(number), gate) for number, gate in enumerate(gates)]
+    for job in jobs:
+        runner.submit(job)
+    gates[0].set()
+    await until(lambda: jobs[1].runs, "the next one runs")
+    assert (runner.running, runner.waiting, jobs[2].runs) == (1, 1, 0)
+    assert [job._queued for job in jobs] == [False, False, True]
+    for gate in gates:
+        gate.set()
+    await runner.drain(60)
+
+
+async def test_what_waits_no_more_is_forgotten_when_it_is_more_than_half() -> None:
+    """Else each of many would have all others sorted anew."""
+    runner, gate = opened(max_running=1), asyncio.Event()
+    for name in "abcde":
+        runner.submit(waiting_job(name, gate))
+    for name, left in [("b", (4, 1)), ("c", (4, 2)), ("d", (1, 0))]:
+        assert runner.cancel(name)
+        assert (len(runner._heap), runner._withdrawn) == left
+    gate.set()
+    await runner.drain(60)
+
+
+async def test_what_is_cut_off_without_a_word_has_nothing_to_wait_for() -> None:
+    runner, job = opened(), waiting_job("a", asyncio.Event())
+    runner.submit(job)
+    assert await runner.drain(0) == ([job], [])
+    assert job.delay == 0.0
+
+
 async def test_what_waits_for_its_time_again_gives_its_place_to_others() -> None:
     runner, gate = opened(max_running=1), asyncio.Event()
     answers = iter([60.0, None])

@@ -14,6 +14,7 @@ from hybrid_tasks.signals import task_dead
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.outbox.rows import make
 from tests.hybrid_tasks.runtimes import own_runtime
+from tests.processes import PATIENCE
 
 # The id that was told, the result, the sender and the name of the thread.
 type Told = tuple[Any, Any, Any, str]
@@ -60,6 +61,28 @@ def test_a_dead_letter_is_told_and_logged(
     assert closed == ([name] if threads else [])
     path = tasks.succeed_at.module_path if known else "unknown"
     assert f"Task id=7 path={path} is a dead letter" in caplog.messages
+
+
+def test_dead_letters_are_told_one_by_one_in_their_order(told: list[Told]) -> None:
+    may_go_on = threading.Event()
+
+    def hold(task_id: str, **_: Any) -> None:
+        if task_id == "1":
+            assert may_go_on.wait(PATIENCE)
+
+    with own_runtime() as runtime:
+        announcer = runtime.part(Announcer)
+        task_dead.connect(hold)
+        try:
+            for task_id in "123":
+                announcer.announce(task_id, None)
+            # Whoever could run beside the first would have a thread by now.
+            assert len(announcer._thread._threads) == 1
+        finally:
+            may_go_on.set()
+            announcer._thread.shutdown()
+            task_dead.disconnect(hold)
+    assert [one[0] for one in told] == ["1", "2", "3"]
 
 
 def test_a_receiver_that_raises_keeps_nobody_from_hearing(told: list[Told]) -> None:

@@ -12,6 +12,7 @@ from hybrid_tasks.exceptions import OutboxUnavailable, TaskCancelled
 from hybrid_tasks.outbox import claims, writes
 from hybrid_tasks.outbox import writer as writer_room
 from hybrid_tasks.outbox.clock import After
+from hybrid_tasks.outbox.dead_letters import Announcer
 from hybrid_tasks.outbox.inserts import NewRow
 from hybrid_tasks.outbox.writer import OutboxWriter, still_wanted
 from hybrid_tasks.outbox.writes import Kind, Write
@@ -132,7 +133,7 @@ def test_attempts_of_one_lease_and_number_are_counted_together(by_hand: OutboxWr
 def test_what_is_claimed_already_was_by_this_request_if_that_was_tried(
     tried: bool, by_hand: OutboxWriter
 ) -> None:
-    other, ours = add_many(2, by_hand.holder)
+    other, ours = sorted(add_many(2, by_hand.holder))  # the first of all is not the one
     request = Write(Kind.CLAIM, ours, seconds=LEASE, tried=tried)
     writes.perform([request], by_hand.holder)
     if tried:
@@ -140,6 +141,15 @@ def test_what_is_claimed_already_was_by_this_request_if_that_was_tried(
     else:
         assert request.outcome is None
     assert (row(ours).attempts, row(other).attempts) == (0, 0)
+
+
+def test_only_the_claim_of_who_gave_up_is_undone(by_hand: OutboxWriter) -> None:
+    given_up, kept = add_many(2, by_hand.holder)
+    for task_id in (given_up, kept):
+        change(task_id, attempts=1)
+    writes.perform([Write(Kind.UNCLAIM, given_up)], by_hand.holder)
+    assert row_states() == {given_up: State.WAITING, kept: State.CLAIMED}
+    assert (row(given_up).attempts, row(kept).attempts) == (0, 1)
 
 
 def test_all_or_nothing_of_a_transaction_is_there(by_hand: OutboxWriter) -> None:
@@ -237,11 +247,13 @@ def test_who_waits_in_vain_is_told_for_how_long_and_why(
 
     monkeypatch.setattr(by_hand.runtime, "result_of", wait)
     by_hand.failure = ": it is away"
+    with pytest.raises(OutboxUnavailable):
+        by_hand.put_row(NewRow(make()), 1.5)
     with pytest.raises(OutboxUnavailable) as refused:
         by_hand.put_rows([NewRow(make()), NewRow(make())], 1.5)
     assert str(refused.value) == "The database did not take the task within 1.5 s: it is away."
     assert type(refused.value.__cause__) is TimeoutError
-    assert [one.abandoned for one in by_hand.items()] == [True, True]
+    assert [one.abandoned for one in by_hand.items()] == [True] * 3
 
 
 @pytest.mark.parametrize("error", [IntegrityError("no such column"), KeyError("other")], ids=repr)
@@ -364,6 +376,8 @@ def test_errors_are_kept_with_their_row(by_hand: OutboxWriter) -> None:
     noted, postponed = add(by_hand.holder), add(by_hand.holder)
     by_hand.note_failure(failed(noted))
     by_hand.postpone(failed(postponed), NEW)
+    asked = [(Kind.NOTE_FAILURE, noted.id, 0), (Kind.POSTPONE, postponed.id, 0)]
+    assert pending(by_hand) == asked  # by these ids they are named in the log
     assert by_hand.flush(PATIENCE)
     assert row_states() == {noted.id: State.CLAIMED, postponed.id: State.WAITING}
     assert (about(noted.id, LEASE), about(postponed.id, NEW)) == (True, True)
@@ -573,7 +587,7 @@ def test_a_database_that_is_away_is_asked_for_leases_again(
 
 
 def test_each_owner_hears_of_all_that_is_lost_in_one(
-    by_hand: OutboxWriter, clock: HandClock
+    by_hand: OutboxWriter, clock: HandClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     owners = [Work(by_hand.runtime), Work(by_hand.runtime)]
     lost = [owners[0].put(by_hand, LEASE), owners[1].put(by_hand, LEASE)]
@@ -583,7 +597,47 @@ def test_each_owner_hears_of_all_that_is_lost_in_one(
     clock.seconds += LEASE / 3
     assert by_hand.do_due()
     assert [one.heard for one in owners] == [[set(lost)]] * 2
+    assert "2 tasks were taken over while this process hung" in caplog.messages
     assert [list(one.leases) for one in owners] == [[], [kept]]
+
+
+def test_what_begins_while_others_are_renewed_is_not_lost(
+    by_hand: OutboxWriter, clock: HandClock
+) -> None:
+    class Beginning(Work):
+        def owned(self) -> list[tuple[str, float]]:
+            owned = super().owned()
+            self.leases["begins only now"] = LEASE
+            return owned
+
+    lost = Work(by_hand.runtime).put(by_hand, LEASE)
+    beginning = Beginning(by_hand.runtime)
+    change(lost, claimed_by="other")
+    clock.seconds += LEASE / 3
+    assert by_hand.do_due()
+    assert beginning.heard == [{lost}]
+
+
+def test_only_a_task_that_this_process_has_buried_is_told(
+    by_hand: OutboxWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(by_hand.runtime.part(Announcer), "announce", lambda *one: told.append(one))
+    result = failed(make())
+    by_hand._finish(
+        [
+            Write(Kind.BURY, "1", result=result, outcome=True),
+            Write(Kind.BURY, "2", result=result, outcome=False),
+            Write(Kind.BURY, "3", outcome=True),
+            Write(Kind.POSTPONE, "4", result=result, outcome=True),
+        ]
+    )
+    assert told == [("1", result)]
+
+
+def test_only_a_database_that_is_away_is_waited_for(by_hand: OutboxWriter) -> None:
+    assert by_hand.is_away(OperationalError("it is away"))
+    assert not by_hand.is_away(IntegrityError("no such column"))
 
 
 def test_what_is_inserted_elsewhere_is_renewed_in_time_for_the_shortest_lease(

@@ -1,16 +1,20 @@
 """Statements for databases that are not at hand: their text, and what is asked of the servers."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db import DataError, connections
 from django.db.backends.postgresql import base as postgresql
 from django.db.models.constants import OnConflict
+from pytest_django import Settings
 
+from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.outbox import inserts, lookup, mysql, packets, table
 from hybrid_tasks.outbox.clock import After
 from hybrid_tasks.outbox.inserts import NewRow, RawRow, available_at, if_new, in_statements
@@ -183,6 +187,7 @@ def test_as_many_rows_are_in_a_statement_as_a_database_has_parameters_for(
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if sql.startswith("INSERT"):
             sizes.append(sql.count("STRFTIME"))
+            assert '"available_at") VALUES (' in sql
         return execute(sql, params, many, context)
 
     for given, expected in ((3 * columns, [3, 3, 1]), (4 * columns - 1, [3, 3, 1]), (None, [7])):
@@ -214,6 +219,7 @@ def test_a_server_is_asked_only_for_what_it_may_not_take() -> None:
         asked = Answering((limit,))
         packets.refuse_too_heavy(asked, size, reserve)
         assert asked.asked == [("SELECT @@max_allowed_packet", None)]
+    packets.refuse_too_heavy(Answering((MIB,)), MIB)
     with pytest.raises(DataError) as refused:
         packets.refuse_too_heavy(Answering((MIB,)), MIB, MIB // 2)
     assert str(refused.value) == (
@@ -359,3 +365,23 @@ def test_a_row_that_tells_of_an_attempt_or_an_end_says_no_more_than_that() -> No
         inserts.insert([NewRow(result)])
         table.rows([result.id]).update(state="CLAIMED", attempts=1)
         assert lookup.from_row(result.id) == result
+
+
+@pytest.mark.usefixtures("outbox")
+async def test_sync_code_on_a_loop_is_told_by_a_thread() -> None:
+    result = make()
+    await asyncio.to_thread(then_close, partial(inserts.insert, [NewRow(result)]))
+    assert lookup.from_row_if_there(result.id) == result
+    assert lookup.from_row_if_there("unknown") is None
+
+
+def test_rows_are_read_where_they_are_written(settings: Settings) -> None:
+    class Replicated:
+        def db_for_read(self, *_: object, **__: object) -> str:
+            return "replica"
+
+        def db_for_write(self, *_: object, **__: object) -> str:
+            return "primary"
+
+    settings.DATABASE_ROUTERS = [Replicated()]
+    assert (table.alias(), table.rows().db, table.rows(["7"]).db) == ("primary",) * 3

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -194,6 +195,14 @@ def test_only_a_last_error_says_that_it_was_cancelled(ready: TaskResult) -> None
     )
     assert not states.was_cancelled(states.failed(cancelled, ValueError()))
     assert not states.was_cancelled(ready)
+
+
+def test_an_error_is_told_with_what_it_came_of() -> None:
+    error = ValueError("second")
+    error.__cause__ = KeyError("first")
+    told = states.task_error(error).traceback
+    assert told == "".join(format_exception(error))
+    assert told.startswith("KeyError: 'first'\n")
 
 
 class Inner:

@@ -79,6 +79,8 @@ def migrate() -> str | None:
     from django.core.management import call_command
     from django.db import connections
 
+    # A pool would say how long it waited, and not why in vain; and its threads cannot be forked.
+    connections.settings["default"].get("OPTIONS", {}).pop("pool", None)
     call_command("migrate", verbosity=0, interactive=False)
     call_command("sync_schedules")
     users = get_user_model().objects

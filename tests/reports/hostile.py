@@ -78,6 +78,7 @@ def plant(count: int) -> None:
         Customer(
             name=NAMES[number % len(NAMES)],
             email=address(number),
+            confirmed_at=timezone.now(),
             unsubscribed_at=timezone.now() if fate(number) == "kept" else None,
         )
         for number in range(count)

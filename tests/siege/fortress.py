@@ -21,7 +21,7 @@ class Fortress(Smokehouse):
             docs/postgresql.md.
     """
 
-    bound = 60
+    bound = 40  # 21 of web, 7 of each worker, 2 of the relay, and some that are just being closed
 
     def __init__(self, directory: Path, database_url: str, **env: str) -> None:
         self.database_url = database_url

@@ -27,7 +27,7 @@ class Fortress(Smokehouse):
         self.database_url = database_url
         settings = {
             "DATABASE_URL": database_url,
-            "DEBUG": "false",
+            "DEBUG": "true",  # or its static files would have to be collected
             "HTTPS_ONLY": "false",
             "SECRET_KEY": "only-for-tests",
             **env,

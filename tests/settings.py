@@ -1,4 +1,7 @@
-"""The project's settings, told by an environment that no developer's own one changes."""
+"""The project's settings, told by an environment that no developer's own one changes.
+
+With TEST_DATABASE_URL, which tests.on_postgres sets, the tests run on that server.
+"""
 
 import os
 import tempfile
@@ -9,7 +12,7 @@ os.environ |= {
     "VAR_DIR": directory,
     "DEBUG": "true",
     "SECRET_KEY": "only-for-tests",
-    "DATABASE_URL": f"sqlite:///{directory}/db.sqlite3",
+    "DATABASE_URL": os.environ.get("TEST_DATABASE_URL", f"sqlite:///{directory}/db.sqlite3"),
     # Nothing listens there: a test that wants a broker asks for one.
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "OUTGOING_URL": "http://127.0.0.1:1/",
@@ -34,5 +37,7 @@ from project.settings import *  # noqa: E402, F403
 CACHES["default"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}  # noqa: F405
 for alias in ("default", "examples"):
     TASKS[alias]["OPTIONS"]["overflow"] = None  # noqa: F405
-# A file, which other processes and threads of the tests can open; in memory they share its locks.
-DATABASES["default"]["TEST"] = {"NAME": f"{directory}/test.sqlite3"}  # noqa: F405
+if "TEST_DATABASE_URL" not in os.environ:
+    # A file, which other processes and threads of the tests can open; in memory they share its
+    # locks.
+    DATABASES["default"]["TEST"] = {"NAME": f"{directory}/test.sqlite3"}  # noqa: F405

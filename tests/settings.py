@@ -34,7 +34,11 @@ os.environ |= {
 from project.settings import *  # noqa: E402, F403
 
 # In this process only: results need no broker, and what cannot run here is an error at once.
-CACHES["default"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}  # noqa: F405
+# A dictionary of its own: tests that mean the project's cache take it from the project's settings.
+CACHES = {
+    **CACHES,  # noqa: F405
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
 for alias in ("default", "examples"):
     TASKS[alias]["OPTIONS"]["overflow"] = None  # noqa: F405
 if "TEST_DATABASE_URL" not in os.environ:

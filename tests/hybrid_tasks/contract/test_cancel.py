@@ -14,7 +14,7 @@ from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import AHEAD, Contract
-from tests.hybrid_tasks.contract.waiting import finished, refreshed_until, until
+from tests.hybrid_tasks.contract.waiting import finished, in_thread, refreshed_until, until
 
 
 def assert_cancelled(result: TaskResult) -> None:
@@ -31,7 +31,7 @@ async def test_what_waits_never_starts(contract: Contract) -> None:
     other = await contract.of(tasks.begin, run_after=due).aenqueue()
     later = await contract.of(tasks.begin, run_after=due + timedelta(seconds=0.5)).aenqueue()
     assert await contract.backend.acancel(one.id) is True
-    assert await asyncio.to_thread(contract.backend.cancel, other.id) is True
+    assert await in_thread(contract.backend.cancel, other.id) is True
     assert_cancelled(await finished(one))
     assert_cancelled(await finished(other))
     assert (one.attempts, other.attempts) == (0, 0)
@@ -64,7 +64,7 @@ async def test_a_running_coroutine_is_stopped(contract: Contract) -> None:
 async def test_a_running_function_is_given_up(contract: Contract) -> None:
     result = await contract.of(tasks.nap_noting).aenqueue()
     await contract.ledger.until(result.id, "ran")
-    assert await asyncio.to_thread(contract.backend.cancel, result.id) is True
+    assert await in_thread(contract.backend.cancel, result.id) is True
     assert_cancelled(await finished(result))
 
 
@@ -92,7 +92,7 @@ async def test_what_has_ended_stays_as_it_is(contract: Contract) -> None:
         result = await contract.run(task, *arguments)
         status = result.status
         assert await contract.backend.acancel(result.id) is False
-        assert await asyncio.to_thread(contract.backend.cancel, result.id) is False
+        assert await in_thread(contract.backend.cancel, result.id) is False
         await result.arefresh()
         assert result.status == status
 

@@ -13,14 +13,13 @@ from django.utils import timezone
 
 from hybrid_tasks.celery.message import HEADER
 from hybrid_tasks.exceptions import TaskCancelled
-from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.models import OutboxTask
 from hybrid_tasks.outbox import table
 from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import AHEAD, Contract, behind_brokers
-from tests.hybrid_tasks.contract.waiting import finished, refreshed_until
+from tests.hybrid_tasks.contract.waiting import finished, in_thread, refreshed_until
 from tests.processes import PATIENCE
 
 State = OutboxTask.State
@@ -33,7 +32,7 @@ def rows() -> dict[str, str]:
 
 
 async def read(function: Any = rows, *args: Any) -> Any:
-    return await asyncio.to_thread(then_close, lambda: function(*args))
+    return await in_thread(function, *args)
 
 
 async def until_rows(wanted: dict[str, str]) -> None:

@@ -1,6 +1,5 @@
 """What a task can be enqueued with, and what enqueueing it returns."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +12,7 @@ from django.utils import timezone
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
-from tests.hybrid_tasks.contract.waiting import finished
+from tests.hybrid_tasks.contract.waiting import finished, in_thread
 
 type Enqueue = Callable[..., Awaitable[TaskResult]]
 
@@ -24,7 +23,7 @@ async def asynchronously(task: Any, *args: Any, **kwargs: Any) -> TaskResult:
 
 
 async def in_a_thread(task: Any, *args: Any, **kwargs: Any) -> TaskResult:
-    result: TaskResult = await asyncio.to_thread(task.enqueue, *args, **kwargs)
+    result: TaskResult = await in_thread(task.enqueue, *args, **kwargs)
     return result
 
 

@@ -16,7 +16,7 @@ from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.celery import deadly, newer_tasks
 from tests.hybrid_tasks.contract.conftest import Contract, behind_brokers, running_worker
-from tests.hybrid_tasks.contract.waiting import finished
+from tests.hybrid_tasks.contract.waiting import finished, in_thread
 from tests.processes import PATIENCE, Process
 
 State = OutboxTask.State
@@ -121,7 +121,7 @@ async def test_a_durable_task_without_attempts_is_a_dead_letter(contract: Contra
 
 async def until_row(result: TaskResult, state: str) -> None:
     async with asyncio.timeout(PATIENCE):
-        while await asyncio.to_thread(rows) != {result.id: state}:  # noqa: ASYNC110 - another's
+        while await in_thread(rows) != {result.id: state}:  # noqa: ASYNC110 - another's
             await asyncio.sleep(0.05)
 
 
@@ -220,7 +220,7 @@ async def test_what_a_worker_does_not_know_is_kept_for_one_that_does(contract: C
     assert contract.worker is not None
     contract.worker.wait_for(f"Task id={result.id} path={newer_tasks.newer.module_path} cannot be")
     await until_row(result, State.WAITING)
-    kept = await asyncio.to_thread(then_close, lambda: table.rows().get())
+    kept = await in_thread(table.rows().get)
     assert kept.content["args"] == ["ribs"]
     await result.arefresh()
     assert result.status == TaskResultStatus.READY

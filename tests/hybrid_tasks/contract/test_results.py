@@ -1,6 +1,5 @@
 """What can be known of a task, and by whom."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from django.tasks.exceptions import TaskResultDoesNotExist, TaskResultMismatch
 
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
-from tests.hybrid_tasks.contract.waiting import finished
+from tests.hybrid_tasks.contract.waiting import finished, in_thread
 
 
 async def test_a_success_is_told_whole(contract: Contract) -> None:
@@ -32,7 +31,7 @@ async def test_a_result_changes_only_when_refreshed(contract: Contract) -> None:
     result = await task.aenqueue("a")
     await finished(await task.aget_result(result.id))
     assert result.status == TaskResultStatus.READY
-    await asyncio.to_thread(result.refresh)
+    await in_thread(result.refresh)
     assert result.status == TaskResultStatus.SUCCESSFUL
     assert result.return_value == {"args": ["a"], "kwargs": {}}
 

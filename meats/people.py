@@ -51,10 +51,6 @@ def find(address: str) -> Customer | None:
     return Customer.objects.filter(known).order_by("pk").first()
 
 
-def is_erased(customer: Customer) -> bool:
-    return customer.email.endswith(f"@{ERASED}")
-
-
 def export(customer: Customer) -> dict[str, Any]:
     """Return all that is held of a customer, for DjangoJSONEncoder."""
     data: dict[str, Any] = {

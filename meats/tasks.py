@@ -24,6 +24,13 @@ logger = logging.getLogger(__name__)
 COUNT_TO = 5
 # Of an email's attempt: its sending, which has a limit of its own, and above all its turn.
 MAIL_SECONDS = 1800
+mail_task = task(
+    takes_context=True,
+    durable=True,
+    max_attempts=5,
+    backoff=backoffs.for_mail,
+    timeout=MAIL_SECONDS,
+)
 # What strangers may start by looking has places of its own, so that it takes none of the orders';
 # where it shares a queue with them all the same, which is on Celery, it comes last.
 EXAMPLES = "examples"
@@ -122,13 +129,7 @@ async def smoke_order(context: TaskContext, order_uuid: str) -> None:
     )
 
 
-@task(
-    takes_context=True,
-    durable=True,
-    max_attempts=5,
-    backoff=backoffs.for_mail,
-    timeout=MAIL_SECONDS,
-)
+@mail_task
 async def send_confirmation(context: TaskContext, order_uuid: str) -> None:
     """Send the customer the details of an order, or first ask whether the address is theirs."""
     order = (
@@ -149,7 +150,7 @@ async def send_confirmation(context: TaskContext, order_uuid: str) -> None:
 async def notify_partner(context: TaskContext, order_uuid: str) -> int:
     """Tell the partner of an order; return their status code."""
     order = await Order.objects.prefetch_related("items").aget(uuid=order_uuid)
-    await arelease_connections()  # and so may the partner
+    await arelease_connections()  # the partner may take its time
     async with http_client() as client:
         response = await client.post(
             settings.PARTNER_URL,
@@ -173,26 +174,14 @@ def write_receipt(order_uuid: str) -> str:
     return receipts.write(order).name
 
 
-@task(
-    takes_context=True,
-    durable=True,
-    max_attempts=5,
-    backoff=backoffs.for_mail,
-    timeout=MAIL_SECONDS,
-)
+@mail_task
 async def send_welcome(context: TaskContext, customer_id: int, signed: str) -> None:
     """Welcome a subscriber; `signed` is what the link to unsubscribe carries."""
     customer = await Customer.objects.aget(pk=customer_id)
     await deliver(messages.welcome(customer, signed, context.task_result.id))
 
 
-@task(
-    takes_context=True,
-    durable=True,
-    max_attempts=5,
-    backoff=backoffs.for_mail,
-    timeout=MAIL_SECONDS,
-)
+@mail_task
 async def ask_to_confirm(context: TaskContext, customer_id: int) -> None:
     """Ask the owner of an address whether it is theirs, and whether to subscribe it."""
     customer = await Customer.objects.aget(pk=customer_id)

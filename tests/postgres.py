@@ -1,5 +1,6 @@
 """A real PostgreSQL server for tests and benchmarks: its own data, thrown away at the end."""
 
+import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,12 +9,20 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import psutil
+import psycopg
 
 from dev.postgres.programs import find_binaries, run_initdb
 from dev.users import give, ordinary_user
 from tests.processes import PATIENCE, Process, free_port, wait_until
 
 type Stop = Literal["fast", "immediate", "crash"]
+
+
+# How many connections others than the one that asks have to a server.
+CLIENTS = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 
 
 class Postgres:
@@ -67,6 +76,14 @@ class Postgres:
             server.send_signal(signal.SIGINT if how == "fast" else signal.SIGQUIT)
             self.process.popen.wait(PATIENCE)
         wait_until(lambda: all(has_ended(child) for child in children), "PostgreSQL has ended")
+
+    def new_database(self, name: str = "", template: str = "template1") -> str:
+        """Make a database, a copy of `template`; return its DATABASE_URL."""
+        name = name or f"tests_{secrets.token_hex(4)}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            # Names of our own making: a statement of this kind takes no parameters.
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        return f"{self.url.rpartition('/')[0]}/{name}"
 
     def restart(self, how: Stop = "fast") -> None:
         """Stop the server as `how` says and start it again, at the same address."""

@@ -8,7 +8,7 @@ from typing import Protocol
 import pytest
 
 from tests.faults.counting import Counts, table
-from tests.faults.databases import Maria, PostgreSQL, SQLite, address, create
+from tests.faults.databases import Maria, PostgreSQL, SQLite
 from tests.faults.system import RESCUE_SECONDS, FaultSystem
 from tests.loop.system import migrate, migrated_file
 from tests.mariadb import MariaDB, running_mariadb
@@ -49,10 +49,8 @@ def breakable_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pos
     """A PostgreSQL server with a migrated database to copy, which tests may restart."""
     directory = tmp_path_factory.mktemp("postgres")
     with running_postgres(directory) as server:
-        create(server, f"CREATE DATABASE {PostgreSQL.template}")
-        migrate(
-            FaultSystem.settings, address(server, PostgreSQL.template), directory / "migrate.log"
-        )
+        url = server.new_database(PostgreSQL.template)
+        migrate(FaultSystem.settings, url, directory / "migrate.log")
         yield server
 
 

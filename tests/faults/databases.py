@@ -64,13 +64,10 @@ class PostgreSQL(Database):
 
     name = "PostgreSQL"
     template = "faults"
-    _numbers = count()
 
     def __init__(self, server: Postgres) -> None:
         self.server = server
-        name = f"faults_{next(self._numbers)}"
-        create(server, f"CREATE DATABASE {name} TEMPLATE {self.template}")
-        self.url = address(server, name)
+        self.url = server.new_database(template=self.template)
 
     def rows(self) -> list[Row]:
         with psycopg.connect(self.url) as connection:
@@ -87,19 +84,8 @@ class Maria(Database):
         self.server = server
         self.schema = f"faults_{next(self._numbers)}"
         server.execute(f"CREATE DATABASE {self.schema}")
-        self.url = address(server, self.schema)
+        self.url = f"{server.url.rpartition('/')[0]}/{self.schema}"
 
     def rows(self) -> list[Row]:
         found: list[Any] = self.server.execute(f"{OUTBOX_OF} {self.schema}.{TABLE}")
         return [Row(*row) for row in found]
-
-
-def address(server: Postgres | MariaDB, name: str) -> str:
-    """Return the URL of another database of the server."""
-    return f"{server.url.rpartition('/')[0]}/{name}"
-
-
-def create(server: Postgres, statement: str) -> None:
-    """Execute a statement that no transaction may hold."""
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(statement.encode())

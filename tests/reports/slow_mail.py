@@ -1,22 +1,17 @@
 """Mail servers' folders that take their time, so that whoever is killed is at work still."""
 
-import asyncio
 from collections import Counter
 from typing import Any
 from zlib import crc32
 
-from aiosmtpd.handlers import Mailbox
+from tests.late_mail import LateMailbox
 
 SECONDS = 0.25  # for each mail
 TIMES = 2  # that an address is refused for now
 
 
-class SlowMailbox(Mailbox):  # type: ignore[misc]  # the package has no types
+class SlowMailbox(LateMailbox):
     seconds = SECONDS
-
-    async def handle_DATA(self, *arguments: Any) -> Any:  # noqa: N802 - the package's name
-        await asyncio.sleep(self.seconds)
-        return await super().handle_DATA(*arguments)
 
 
 class MoodyMailbox(SlowMailbox):

@@ -4,8 +4,8 @@ import mailbox
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,20 @@ from tests.processes import Process, free_port, port_is_open, wait_until
 CELERY = (str(BIN / "celery"), "-A", "project")
 WORKER = (*CELERY, "worker", "--concurrency", "2", "--queues", "default,heavy")
 BEAT = (*CELERY, "beat", "--pidfile=", "--loglevel", "INFO")
+
+
+@contextmanager
+def prepared(directory: Path, postgres: Postgres | None = None, **env: str) -> Iterator["System"]:
+    """Give a System with its broker, and a database that is migrated and has the schedules."""
+    system = System(directory, postgres)
+    system.env |= env
+    try:
+        system.start_broker()
+        system.manage("migrate", "--verbosity", "0")
+        system.manage("sync_schedules")
+        yield system
+    finally:
+        system.kill()
 
 
 class System:

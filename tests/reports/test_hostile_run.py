@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from reports.periods import Period
-from tests.postgres import Postgres, running_postgres
+from tests.postgres import running_postgres
 from tests.reports import hostile
 from tests.reports.slow_mail import is_refused_at_first
-from tests.reports.system import System
+from tests.reports.system import System, prepared
 
 LONG = 900.0  # seconds that a run with kills may take on a slow machine
 REASONS = {
@@ -28,20 +28,9 @@ REASONS = {
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
-    with running_postgres(tmp_path) as postgres:
-        yield from started(tmp_path, postgres)
-
-
-def started(directory: Path, postgres: Postgres) -> Iterator[System]:
-    system = System(directory, postgres)
-    system.env |= {"REPORT_CHUNK": "20", "REPORT_TRIES": "4", "REPORT_RETRY_SECONDS": "0.5"}
-    try:
-        system.start_broker()
-        system.manage("migrate", "--verbosity", "0")
-        system.manage("sync_schedules")
+    env = {"REPORT_CHUNK": "20", "REPORT_TRIES": "4", "REPORT_RETRY_SECONDS": "0.5"}
+    with running_postgres(tmp_path) as postgres, prepared(tmp_path, postgres, **env) as system:
         yield system
-    finally:
-        system.kill()
 
 
 @pytest.mark.parametrize(

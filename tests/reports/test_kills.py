@@ -8,7 +8,7 @@ import pytest
 
 from reports.periods import Period
 from tests.processes import wait_until
-from tests.reports.system import System
+from tests.reports.system import System, prepared
 
 LONG = 240.0  # seconds that a run with kills may take on a slow machine
 CUSTOMERS = 120
@@ -16,14 +16,8 @@ CUSTOMERS = 120
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
-    system = System(tmp_path)
-    try:
-        system.start_broker()
-        system.manage("migrate", "--verbosity", "0")
-        system.manage("sync_schedules")
+    with prepared(tmp_path) as system:
         yield system
-    finally:
-        system.kill()
 
 
 def test_a_run_outlives_its_worker_beat_and_broker(system: System) -> None:

@@ -4,9 +4,7 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
 
 from tests.postgres import Postgres
@@ -50,12 +48,7 @@ def fortress(tmp_path: Path, postgres: Postgres) -> Iterator[Build]:
     built: list[Fortress] = []
 
     def build(**env: str) -> Fortress:
-        name = f"siege_{uuid4().hex}"
-        with psycopg.connect(postgres.url.replace("postgres://", "postgresql://")) as connection:
-            connection.autocommit = True
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        url = postgres.url.rpartition("/")[0] + f"/{name}"
-        built.append(Fortress(tmp_path, url, **env))
+        built.append(Fortress(tmp_path, postgres.new_database(), **env))
         return built[-1]
 
     yield build

@@ -61,8 +61,7 @@ class Fortress(Smokehouse):
 
     def count(self, sql: str) -> int:
         """Return the number that a query gives."""
-        url = self.database_url.replace("postgres://", "postgresql://")
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(self.database_url) as connection:
             row = connection.execute(sql.encode()).fetchone()
         assert row is not None
         return int(row[0])

@@ -1,30 +1,9 @@
 """Those on whom the shop depends, and who take their time."""
 
-import asyncio
 import socket
 import threading
-from typing import Any, Self
-
-from aiosmtpd.handlers import Mailbox
 
 from tests.meats.smokehouse import Mail
-
-
-class LateMailbox(Mailbox):  # type: ignore[misc]  # the package has no types
-    """A folder that keeps a mail some seconds after it came."""
-
-    seconds = 0.0
-
-    @classmethod
-    def from_cli(cls, parser: Any, directory: str, seconds: str) -> Self:
-        """See aiosmtpd's: the arguments of its command after --class."""
-        mailbox: Self = super().from_cli(parser, directory)
-        mailbox.seconds = float(seconds)
-        return mailbox
-
-    async def handle_DATA(self, *arguments: Any) -> Any:  # noqa: N802 - the package's name
-        await asyncio.sleep(self.seconds)
-        return await super().handle_DATA(*arguments)
 
 
 class LateMail(Mail):
@@ -33,7 +12,7 @@ class LateMail(Mail):
     def restart(self, seconds: float) -> None:
         """Begin anew, with so many seconds for each mail."""
         self.stop()
-        self.start(f"{__name__}.LateMailbox", str(self.directory), str(seconds))
+        self.start("tests.late_mail.LateMailbox", str(self.directory), str(seconds))
 
 
 class SilentPartner:

@@ -12,6 +12,8 @@ import httpx
 import psutil
 import psycopg
 
+from tests.postgres import CLIENTS
+
 PAUSE = 0.05  # seconds between two pages
 VISITOR_ADDRESS = "127.200.0.1"
 
@@ -78,13 +80,9 @@ class Watch:
                 self._end.wait(PAUSE)
 
     def _count(self) -> None:
-        url = self._database_url.replace("postgres://", "postgresql://")
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(self._database_url, autocommit=True) as connection:
             while not self._end.wait(PAUSE):
-                row = connection.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                    " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-                ).fetchone()
+                row = connection.execute(f"{CLIENTS} AND datname = current_database()").fetchone()
                 assert row is not None
                 self.seen.connections = max(self.seen.connections, row[0])
 

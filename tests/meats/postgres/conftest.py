@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
 
 from tests.meats.smokehouse import Smokehouse
@@ -23,10 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 @pytest.fixture
 def build(tmp_path: Path, server: Postgres) -> Iterator[Build]:
     """A function that makes a smokehouse, with the variables given, on a database of its own."""
-    name = f"shop_{uuid4().hex[:8]}"
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    url = server.url.removesuffix("/postgres") + f"/{name}"
+    url = server.new_database()
     made: list[Smokehouse] = []
 
     def start(**env: str) -> Smokehouse:

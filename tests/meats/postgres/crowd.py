@@ -13,7 +13,7 @@ import httpx
 import psycopg
 
 from tests.meats.smokehouse import VISITOR, Smokehouse
-from tests.postgres import Postgres
+from tests.postgres import CLIENTS, Postgres
 
 HTML = {"Accept": "text/html"}
 
@@ -36,10 +36,7 @@ class Watch:
         await self._connection.close()
 
     async def count(self) -> int:
-        rows = await self._connection.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        )
+        rows = await self._connection.execute(CLIENTS)
         ((number,),) = await rows.fetchall()
         self.most = max(self.most, number)
         return int(number)

@@ -67,7 +67,7 @@ async def test_tasks_that_take_long_hold_no_connections(build: Build, server: Po
 async def test_a_slow_mail_server_refuses_no_orders(build: Build, server: Postgres) -> None:
     """A2: with a mail server that needed a second a mail, 18 of 140 orders were refused."""
     shop = build(STEP_SECONDS="1")
-    shop.mail.start("tests.meats.postgres.slow_mail.SlowSink")
+    shop.mail.start("tests.late_mail.LateMailbox", str(shop.mail.directory), "1")
     shop.partner.start()
     shop.start_web()
     async with watched(server, shop) as (watch, crowd):

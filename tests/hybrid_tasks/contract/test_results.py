@@ -10,6 +10,7 @@ from django.tasks.exceptions import TaskResultDoesNotExist, TaskResultMismatch
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
 from tests.hybrid_tasks.contract.waiting import finished, in_thread
+from tests.hybrid_tasks.ids import plain
 
 
 async def test_a_success_is_told_whole(contract: Contract) -> None:
@@ -78,7 +79,7 @@ async def test_an_unknown_id_is_told(contract: Contract) -> None:
         await contract.backend.acancel("unknown")
 
 
-@pytest.mark.parametrize("garbage", ["", " ", "é", "a\n", "x" * 300, None, 7, object], ids=repr)
+@pytest.mark.parametrize("garbage", ["", " ", "é", "a\n", "x" * 300, None, 7, object], ids=plain)
 async def test_what_is_no_id_is_as_unknown(contract: Contract, garbage: Any) -> None:
     with pytest.raises(TaskResultDoesNotExist):
         contract.backend.get_result(garbage)

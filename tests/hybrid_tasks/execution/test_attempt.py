@@ -333,7 +333,7 @@ def test_what_goes_on_elsewhere_says_nothing_of_itself(
     run(attempt, error)
     assert [one.status for one in saved] == [RUNNING]
     assert (attempt.result.status, attempt.delay, attempt.error) == (RUNNING, None, error)
-    assert f"Task id={attempt.result.id} goes on elsewhere: stopped here" in caplog.text
+    assert f"Task id={attempt.result.id} goes on elsewhere: stopped here" in caplog.messages
 
 
 @pytest.mark.parametrize("attempts", [2, 3])

@@ -375,7 +375,10 @@ def test_a_thread_that_begins_after_its_loop_has_ended_does_its_work_all_the_sam
 
 
 @pytest.mark.usefixtures("pool")
-async def test_an_error_that_comes_too_late_is_no_loops_affair(make: Make, held: Any) -> None:
+@pytest.mark.parametrize("how", ["its time is over", "cancelled as it begins"])
+async def test_an_error_that_comes_too_late_is_no_loops_affair(
+    how: str, make: Make, held: Any
+) -> None:
     """Python would log that it was never retrieved."""
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
@@ -385,13 +388,18 @@ async def test_an_error_that_comes_too_late_is_no_loops_affair(make: Make, held:
         raise KeyError("late")
 
     calls["hold"] = hold_and_fail
-    attempt = make(do.using(timeout=0.01), "hold")
-    await acall(attempt)
+    attempt = make(do if how == "cancelled as it begins" else do.using(timeout=0.01), "hold")
+    running: Any = asyncio.create_task(run_pooled(attempt))
+    await asyncio.sleep(0)  # it has asked for a thread
+    assert held.began.wait(PATIENCE)  # of which the loop has heard nothing yet
+    if how == "cancelled as it begins":
+        running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled() or type(running.exception()) is TimeoutError
     held.may_end.set()
-    thread = attempt.thread
-    assert thread is not None
+    thread: Any = attempt.thread
     await until(thread.done, "it has failed")
-    del attempt
+    del running, thread, attempt
     await asyncio.sleep(0.01)
     gc.collect()
     assert complaints == []

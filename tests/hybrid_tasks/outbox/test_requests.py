@@ -286,8 +286,33 @@ async def test_a_coroutine_is_told_of_a_refusal(
 
 async def test_a_coroutine_waits_as_long_as_it_says(a_writer: OutboxWriter, gate: Gate) -> None:
     gate.close()
+    a_writer.release("7")
+    await asyncio.to_thread(gate.wait_for_knock)
+    made = make()
     with pytest.raises(OutboxUnavailable, match=r"^The database did not take .* within 0\.05 s\.$"):
-        await a_writer.aput(NewRow(make()), 0.05)
+        await a_writer.aput(NewRow(made), 0.05)
+    (_, asked) = a_writer.items()
+    assert (asked.kind, asked.id, asked.abandoned) == (Kind.INSERT, made.id, True)
+    gate.open()
+    assert await asyncio.to_thread(a_writer.flush, PATIENCE)
+
+
+async def test_a_coroutine_that_is_cancelled_has_given_up(
+    a_writer: OutboxWriter, gate: Gate
+) -> None:
+    gate.close()
+    a_writer.release("7")
+    await asyncio.to_thread(gate.wait_for_knock)
+    asking = [
+        asyncio.create_task(a_writer.aput(NewRow(make()), PATIENCE)),
+        asyncio.create_task(a_writer.astart("8", LEASE, 1)),
+    ]
+    await asyncio.sleep(0)
+    for one in asking:
+        one.cancel()
+    await asyncio.wait(asking)
+    assert all(one.cancelled() for one in asking)
+    assert [one.abandoned for one in a_writer.items()] == [False, True, True]
     gate.open()
     assert await asyncio.to_thread(a_writer.flush, PATIENCE)
 

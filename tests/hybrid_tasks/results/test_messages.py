@@ -16,6 +16,7 @@ from hybrid_tasks.results.store import KEY_PREFIX, ResultStore
 from hybrid_tasks.tasks import exponential_backoff, task
 from tests.conftest import ROOT
 from tests.hybrid_tasks import tasks
+from tests.hybrid_tasks.ids import plain
 from tests.hybrid_tasks.results import renamed as names
 
 STORE = ResultStore("default", 60)
@@ -72,9 +73,7 @@ GARBAGE = [
 
 
 @pytest.mark.usefixtures("only_loop")
-@pytest.mark.parametrize(
-    "text", [*GARBAGE, None, 5, b"bytes", ["list"]], ids=lambda one: repr(one)[:30]
-)
+@pytest.mark.parametrize("text", [*GARBAGE, None, 5, b"bytes", ["list"]], ids=plain)
 def test_garbage_in_the_cache_is_no_result(text: Any) -> None:
     """C25: TypeError, KeyError or JSONDecodeError came of it."""
     task_id = "0123456789abcdef0123456789abcdef"
@@ -85,7 +84,9 @@ def test_garbage_in_the_cache_is_no_result(text: Any) -> None:
 
 @pytest.mark.usefixtures("only_loop")
 @pytest.mark.parametrize(
-    "task_id", [None, 5, b"bytes", "", "x" * 300, "a b\n", "\ud800", "ä", ["list"], object()]
+    "task_id",
+    [None, 5, b"bytes", "", "x" * 300, "a b\n", "\ud800", "ä", ["list"], object()],
+    ids=plain,
 )
 async def test_what_cannot_be_an_id_is_none_that_exists(task_id: Any) -> None:
     """C25: caches refuse such keys, each in its own way."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
 from tests.hybrid_tasks.contract.waiting import finished
+from tests.hybrid_tasks.ids import plain
 
 NO_PRIORITIES = [101, -101, 1.5, "5", float("nan"), float("inf"), 10**5000, [1], b"1"]
 NO_QUEUES = ["", " ", "default ", "DEFAULT", "default,heavy", "*", "\x00", "\ud800", "x" * 10_000]
@@ -39,7 +40,7 @@ async def test_what_is_no_priority_is_refused(contract: Contract, priority: Any)
         contract.of(tasks.echo, priority=priority)
 
 
-@pytest.mark.parametrize("name", NO_QUEUES, ids=lambda one: ascii(one)[:20])
+@pytest.mark.parametrize("name", NO_QUEUES, ids=plain)
 async def test_what_is_no_queue_of_the_backend_is_refused(contract: Contract, name: str) -> None:
     with pytest.raises(InvalidTask):
         contract.of(tasks.echo, queue_name=name)

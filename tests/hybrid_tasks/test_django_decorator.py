@@ -10,8 +10,9 @@ from django.tasks.exceptions import InvalidTask
 from hybrid_tasks.backends.eventloop import serve
 from hybrid_tasks.tasks import Task
 from tests.hybrid_tasks.contract.waiting import finished
-from tests.hybrid_tasks.outbox.on_loop import read, settled
+from tests.hybrid_tasks.outbox.on_loop import settled
 from tests.hybrid_tasks.outbox.rows import row_states
+from tests.hybrid_tasks.threads import in_thread
 
 decorate: Any = django_task  # whose types know no options but Django's
 
@@ -28,7 +29,7 @@ async def count_rows(context: Any) -> list[str]:
     """Return at the third attempt which tasks have a row."""
     if context.attempt < 3:
         raise ValueError("too early")
-    return list(await read(row_states))
+    return list(await in_thread(row_states))
 
 
 def test_without_options_it_makes_our_tasks() -> None:

@@ -14,7 +14,8 @@ from hybrid_tasks.exceptions import TaskCancelled
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import AHEAD, Contract
-from tests.hybrid_tasks.contract.waiting import finished, in_thread, refreshed_until, until
+from tests.hybrid_tasks.contract.waiting import finished, refreshed_until, until
+from tests.hybrid_tasks.threads import in_thread
 
 
 def assert_cancelled(result: TaskResult) -> None:

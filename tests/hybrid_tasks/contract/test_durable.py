@@ -19,7 +19,8 @@ from hybrid_tasks.results import states
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import AHEAD, Contract, behind_brokers
-from tests.hybrid_tasks.contract.waiting import finished, in_thread, refreshed_until
+from tests.hybrid_tasks.contract.waiting import finished, refreshed_until
+from tests.hybrid_tasks.threads import in_thread
 from tests.processes import PATIENCE
 
 State = OutboxTask.State
@@ -31,14 +32,10 @@ def rows() -> dict[str, str]:
     return dict(table.rows().values_list("pk", "state"))
 
 
-async def read(function: Any = rows, *args: Any) -> Any:
-    return await in_thread(function, *args)
-
-
 async def until_rows(wanted: dict[str, str]) -> None:
     """Wait for rows: a worker removes one after it has told of the task's end."""
     async with asyncio.timeout(PATIENCE):
-        while await read() != wanted:  # noqa: ASYNC110 - another process writes them
+        while await in_thread(rows) != wanted:  # noqa: ASYNC110 - another process writes them
             await asyncio.sleep(0.05)
 
 
@@ -61,7 +58,7 @@ async def test_a_failure_leaves_a_dead_letter(contract: Contract, task: Any) -> 
     result = await finished(await enqueue(contract, task, *arguments))
     assert (result.status, result.attempts) == (TaskResultStatus.FAILED, 1)
     await until_rows({result.id: State.DEAD})
-    letter = await read(table.rows().get)
+    letter = await in_thread(table.rows().get)
     assert [path for path, _ in letter.errors] == [result.errors[0].exception_class_path]
     assert letter.attempts == 1
 
@@ -114,7 +111,7 @@ async def test_what_waits_can_be_cancelled(contract: Contract) -> None:
     later = await enqueue(contract, tasks.begin, run_after=due + timedelta(seconds=0.5))
     assert await contract.backend.acancel(result.id) is True
     await finished(later)
-    assert result.id not in await read()
+    assert result.id not in await in_thread(rows)
     await finished(result)
     assert (result.errors[-1].exception_class, result.attempts) == (TaskCancelled, 0)
     assert "ran" not in contract.ledger.events(result.id)
@@ -140,7 +137,7 @@ async def test_a_commit_sends_and_a_rollback_does_not(contract: Contract) -> Non
             transaction.set_rollback(True, table.alias())
         return kept, regretted
 
-    kept, regretted = await read(enqueue_both)
+    kept, regretted = await in_thread(enqueue_both)
     assert (await finished(kept)).status == TaskResultStatus.SUCCESSFUL
     await finished(await enqueue(contract, tasks.begin))
     assert contract.ledger.events(regretted.id) == []
@@ -184,4 +181,4 @@ class TestMessages:
         await until_rows({sent.id: State.DEAD})
         found = await sync_to_async(contract.backend.get_result)(sent.id)
         assert (found.status, found.attempts) == (TaskResultStatus.FAILED, 1)
-        assert (await read(table.rows().get)).backend == "celery"
+        assert (await in_thread(table.rows().get)).backend == "celery"

@@ -12,7 +12,8 @@ from django.utils import timezone
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
-from tests.hybrid_tasks.contract.waiting import finished, in_thread
+from tests.hybrid_tasks.contract.waiting import finished
+from tests.hybrid_tasks.threads import in_thread
 
 type Enqueue = Callable[..., Awaitable[TaskResult]]
 

@@ -16,7 +16,8 @@ from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.celery import deadly, newer_tasks
 from tests.hybrid_tasks.contract.conftest import Contract, behind_brokers, running_worker
-from tests.hybrid_tasks.contract.waiting import finished, in_thread
+from tests.hybrid_tasks.contract.waiting import finished
+from tests.hybrid_tasks.threads import in_thread
 from tests.processes import PATIENCE, Process
 
 State = OutboxTask.State

@@ -9,8 +9,9 @@ from django.tasks.exceptions import TaskResultDoesNotExist, TaskResultMismatch
 
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
-from tests.hybrid_tasks.contract.waiting import finished, in_thread
+from tests.hybrid_tasks.contract.waiting import finished
 from tests.hybrid_tasks.ids import plain
+from tests.hybrid_tasks.threads import in_thread
 
 
 async def test_a_success_is_told_whole(contract: Contract) -> None:

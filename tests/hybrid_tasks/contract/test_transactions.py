@@ -1,7 +1,5 @@
 """Sync code that enqueues in a transaction."""
 
-import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,16 +8,11 @@ from django.db import transaction
 from django.tasks import TaskResultStatus
 from django.tasks.exceptions import TaskResultDoesNotExist
 
-from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.results.task_result import TaskResult
 from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.conftest import Contract
 from tests.hybrid_tasks.contract.waiting import finished
-
-
-async def in_thread(function: Callable[[], TaskResult]) -> TaskResult:
-    """Call sync code as a view does; its transaction needs no table."""
-    return await asyncio.to_thread(then_close, function)
+from tests.hybrid_tasks.threads import in_thread
 
 
 def enqueue_in_transaction(task: Any, *, regret: bool) -> TaskResult:

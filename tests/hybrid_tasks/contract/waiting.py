@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.results.task_result import TaskResult
 from tests.processes import PATIENCE
 
@@ -18,11 +17,6 @@ async def until(condition: Callable[[], Any], what: str) -> Any:
     except TimeoutError:
         raise AssertionError(f"not within {PATIENCE:g} s: {what}") from None
     return value
-
-
-async def in_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call `function` in a thread, and leave no database connection behind in that."""
-    return await asyncio.to_thread(then_close, lambda: function(*args, **kwargs))
 
 
 async def refreshed_until[R](

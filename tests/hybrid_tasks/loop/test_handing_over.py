@@ -18,9 +18,10 @@ from tests.hybrid_tasks.contract.waiting import finished, refreshed_until, until
 from tests.hybrid_tasks.loop import misbehaving
 from tests.hybrid_tasks.loop.misbehaving import doors, gates, runs
 from tests.hybrid_tasks.outbox import durable_tasks
-from tests.hybrid_tasks.outbox.on_loop import read, settled, use
+from tests.hybrid_tasks.outbox.on_loop import settled, use
 from tests.hybrid_tasks.outbox.rows import ABOUT, LEASE, State, about, row
 from tests.hybrid_tasks.taker import taken, use_with_taker
+from tests.hybrid_tasks.threads import in_thread
 
 pytestmark = pytest.mark.usefixtures("only_loop", "impatient")
 
@@ -109,8 +110,8 @@ async def test_a_durable_tasks_backoff_is_kept_in_its_row(settings: Settings) ->
         await refreshed_until(result, lambda it: it.errors, "its first attempt fails")
     assert taken == []
     assert await settled() == {result.id: State.WAITING}
-    assert await read(about, result.id, LEASE)
-    assert len((await read(row, result.id)).errors) == 1
+    assert await in_thread(about, result.id, LEASE)
+    assert len((await in_thread(row, result.id)).errors) == 1
 
 
 async def test_an_ordinary_tasks_backoff_goes_with_it(settings: Settings) -> None:
@@ -163,4 +164,4 @@ async def test_a_loop_that_ends_by_itself_leaves_durable_tasks_to_the_relay(
     found = await settled()
     assert found[ids[0]] == state
     assert found[ids[1]] in (State.CLAIMED, State.WAITING)  # until the lease ends, or at once
-    assert (await read(row, ids[0])).attempts == 1
+    assert (await in_thread(row, ids[0])).attempts == 1

@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 from django.tasks import task_backends
 from pytest_django import Settings
 
 from hybrid_tasks.backends.eventloop import EventLoopBackend, serve
-from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.outbox.writer import writer
 from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.tasks import Task
@@ -18,6 +16,7 @@ from tests.hybrid_tasks.contract.waiting import until
 from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.durable_tasks import runs
 from tests.hybrid_tasks.outbox.rows import LEASE, row_states
+from tests.hybrid_tasks.threads import in_thread
 from tests.processes import PATIENCE
 
 QUICK = 3.0  # seconds of lease: what is left is adopted each second
@@ -47,15 +46,10 @@ async def cancel(result: TaskResult) -> bool:
     return await backend().acancel(result.id)
 
 
-async def read(function: Any, *args: Any) -> Any:
-    """Call a function that reads the table."""
-    return await asyncio.to_thread(then_close, partial(function, *args))
-
-
 async def settled() -> dict[str, str]:
     """Return the rows when all that was asked for is written."""
     assert await asyncio.to_thread(writer().flush, PATIENCE)
-    there: dict[str, str] = await read(row_states)
+    there: dict[str, str] = await in_thread(row_states)
     return there
 
 

@@ -19,8 +19,9 @@ from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
-from tests.hybrid_tasks.outbox.on_loop import backend, enqueue, read, settled, use
+from tests.hybrid_tasks.outbox.on_loop import backend, enqueue, settled, use
 from tests.hybrid_tasks.outbox.rows import State
+from tests.hybrid_tasks.threads import in_thread
 
 pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
 
@@ -48,7 +49,7 @@ async def test_a_full_queue_leaves_no_transaction_with_an_error(settings: Settin
         with pytest.raises(TaskQueueFull):
             await tasks.plain.aenqueue(0)
         *ordinary, last, durable = sorted(
-            await read(enqueue_five_in_transaction, hooks),
+            await in_thread(enqueue_five_in_transaction, hooks),
             key=lambda one: one.task.module_path == durable_tasks.count.module_path,
         )
         assert hooks == ["row's", "before", "after"]
@@ -81,14 +82,14 @@ async def test_a_dispatch_that_breaks_leaves_its_row_to_the_relay(
     monkeypatch.setattr(type(backend()), "dispatch", broken)
     task_enqueued.connect(note)
     try:
-        results = await read(enqueue_five_in_transaction, hooks)
+        results = await in_thread(enqueue_five_in_transaction, hooks)
         alone = await enqueue(durable_tasks.count)
-        in_thread = await asyncio.to_thread(durable_tasks.count.enqueue)
+        threaded = await asyncio.to_thread(durable_tasks.count.enqueue)
     finally:
         task_enqueued.disconnect(note)
     assert hooks == ["row's", "before", "after"]
     durable = results[3]
-    expected = dict.fromkeys((durable.id, alone.id, in_thread.id), State.WAITING)
+    expected = dict.fromkeys((durable.id, alone.id, threaded.id), State.WAITING)
     assert await settled() == expected
     assert current().owned() == {}
     # C8: they were accepted, and so they are announced and found.

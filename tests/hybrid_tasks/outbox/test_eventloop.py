@@ -19,17 +19,18 @@ from tests.hybrid_tasks import tasks
 from tests.hybrid_tasks.contract.waiting import finished, refreshed_until, until
 from tests.hybrid_tasks.outbox import durable_tasks
 from tests.hybrid_tasks.outbox.durable_tasks import gates, runs
-from tests.hybrid_tasks.outbox.on_loop import QUICK, cancel, enqueue, read, running, settled, use
+from tests.hybrid_tasks.outbox.on_loop import QUICK, cancel, enqueue, running, settled, use
 from tests.hybrid_tasks.outbox.rows import State, about, expire, row, row_states
+from tests.hybrid_tasks.threads import in_thread
 
 pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
 
 
 async def test_the_row_is_there_until_the_task_has_succeeded() -> None:
     async with running() as result:
-        assert await read(row_states) == {result.id: State.CLAIMED}
-        assert (await read(row, result.id)).claimed_by == writer().holder
-        assert (await read(row, result.id)).attempts == 1
+        assert await in_thread(row_states) == {result.id: State.CLAIMED}
+        assert (await in_thread(row, result.id)).claimed_by == writer().holder
+        assert (await in_thread(row, result.id)).attempts == 1
         gates["gate"].set()
         assert (await finished(result)).return_value == "gate"
         assert await settled() == {}
@@ -41,7 +42,7 @@ async def test_sync_code_finds_its_row_committed() -> None:
         return durable_tasks.wait_for.enqueue("gate"), row_states()
 
     async with serve():
-        result, there = await read(enqueue)
+        result, there = await in_thread(enqueue)
         assert there == {result.id: State.CLAIMED}
         gates["gate"].set()
         assert (await finished(result)).status == TaskResultStatus.SUCCESSFUL
@@ -58,7 +59,7 @@ def enqueue_in_transaction(*, regret: bool) -> Any:
 
 async def test_a_row_is_committed_with_its_callers_transaction() -> None:
     async with serve():
-        result = await read(partial(enqueue_in_transaction, regret=False))
+        result = await in_thread(partial(enqueue_in_transaction, regret=False))
         assert (await finished(result)).status == TaskResultStatus.SUCCESSFUL
         assert await settled() == {}
     assert runs == [result.id]
@@ -66,7 +67,7 @@ async def test_a_row_is_committed_with_its_callers_transaction() -> None:
 
 async def test_a_rollback_takes_the_task_along() -> None:
     async with serve():
-        await read(partial(enqueue_in_transaction, regret=True))
+        await in_thread(partial(enqueue_in_transaction, regret=True))
         assert await settled() == {}
         later = await enqueue(durable_tasks.count)
         await finished(later)
@@ -85,7 +86,7 @@ async def test_a_failure_becomes_a_dead_letter(dead: list[dict[str, Any]]) -> No
         result = await finished(await enqueue(durable_tasks.fail_until, 9))
         assert (result.status, result.attempts) == (TaskResultStatus.FAILED, 3)
         assert await settled() == {result.id: State.DEAD}
-        found = await read(row, result.id)
+        found = await in_thread(row, result.id)
         told = await until(lambda: dead, "the signal is sent")
     assert [path for path, _ in found.errors] == ["builtins.ValueError"] * 3
     assert "attempt 3" in found.errors[-1][1]
@@ -102,7 +103,7 @@ async def test_a_dead_letter_can_be_run_again(settings: Settings) -> None:
         result = await enqueue(durable_tasks.give_up)
         await finished(result)
         assert await settled() == {result.id: State.DEAD}
-        await read(interventions.revive, [result.id])
+        await in_thread(interventions.revive, [result.id])
         await refreshed_until(result, lambda it: len(it.errors) == 2, "it has failed again")
         assert await settled() == {result.id: State.DEAD}
 
@@ -112,7 +113,7 @@ async def test_retries_keep_the_row_with_its_errors() -> None:
         result = await enqueue(durable_tasks.fail_and_wait)
         await refreshed_until(result, lambda it: it.errors, "the first attempt fails")
         assert await settled() == {result.id: State.CLAIMED}
-        found = await read(row, result.id)
+        found = await in_thread(row, result.id)
         assert (found.attempts, len(found.errors)) == (1, 1)
         assert await cancel(result)
         assert await settled() == {}
@@ -130,7 +131,7 @@ async def test_a_backoff_of_none_is_the_end(dead: list[dict[str, Any]]) -> None:
     async with serve():
         result = await finished(await enqueue(durable_tasks.give_up))
         assert await settled() == {result.id: State.DEAD}
-        assert (await read(row, result.id)).attempts == 1
+        assert (await in_thread(row, result.id)).attempts == 1
         await until(lambda: dead, "the signal is sent")
 
 
@@ -150,8 +151,8 @@ async def test_what_is_scheduled_can_be_cancelled() -> None:
     later = durable_tasks.count.using(run_after=timezone.now() + timedelta(hours=1))
     async with serve():
         result = await enqueue(later)
-        assert await read(row_states) == {result.id: State.WAITING}
-        assert await read(about, result.id, 3600)
+        assert await in_thread(row_states) == {result.id: State.WAITING}
+        assert await in_thread(about, result.id, 3600)
         assert await cancel(result) is True
         assert await settled() == {}
         await finished(result)
@@ -165,7 +166,7 @@ async def test_what_is_scheduled_runs_when_the_database_says_so(settings: Settin
     later = durable_tasks.count.using(run_after=timezone.now() + timedelta(hours=1))
     async with serve():
         result = await enqueue(later)
-        await read(expire, result.id)
+        await in_thread(expire, result.id)
         assert (await finished(result)).attempts == 1
         assert await settled() == {}
     assert runs == [result.id]

@@ -21,8 +21,9 @@ from hybrid_tasks.results.task_result import TaskResult
 from hybrid_tasks.runtime import Runtime, use
 from tests.hybrid_tasks.contract.waiting import finished
 from tests.hybrid_tasks.outbox import durable_tasks
-from tests.hybrid_tasks.outbox.on_loop import backend, enqueue, read, running, settled
+from tests.hybrid_tasks.outbox.on_loop import backend, enqueue, running, settled
 from tests.hybrid_tasks.outbox.rows import State, change, row
+from tests.hybrid_tasks.threads import in_thread
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
@@ -37,7 +38,7 @@ def later() -> Any:
 async def elsewhere(task_id: str) -> TaskResult:
     """Look a task up as another process would."""
     with use(Runtime(threads=False)):
-        return await read(backend().get_result, task_id)  # type: ignore[no-any-return]
+        return await in_thread(backend().get_result, task_id)  # type: ignore[no-any-return]
 
 
 async def forget() -> None:
@@ -74,7 +75,7 @@ async def test_what_waits_for_a_commit_is_found_after_it(commit: bool) -> None:
             transaction.set_rollback(not commit, table.alias())
         return result
 
-    result = await read(in_transaction)
+    result = await in_thread(in_transaction)
     if commit:
         assert (await elsewhere(result.id)).id == result.id
     else:
@@ -89,7 +90,7 @@ async def test_a_cleared_cache_loses_no_waiting_task() -> None:
     await forget()
     assert (await elsewhere(result.id)).status == TaskResultStatus.READY
     with use(Runtime(threads=False)) as other:
-        assert await read(backend().cancel, result.id) is True
+        assert await in_thread(backend().cancel, result.id) is True
         await asyncio.to_thread(other.step)
     assert await settled() == {}
     await finished(result)
@@ -140,11 +141,11 @@ async def test_a_row_that_nobody_can_read_is_no_result(message: str) -> None:
     """C25: garbage is no task that anybody knows, and nothing else is raised."""
     result = await enqueue(later())
     await settled()
-    await read(lambda: change(result.id, message=message))
+    await in_thread(lambda: change(result.id, message=message))
     await forget()
     with pytest.raises(TaskResultDoesNotExist):
         await elsewhere(result.id)
-    assert (await read(row, result.id)).state == State.WAITING
+    assert (await in_thread(row, result.id)).state == State.WAITING
 
 
 async def test_sync_code_on_a_loop_finds_what_is_only_in_its_row() -> None:

@@ -26,12 +26,12 @@ from tests.hybrid_tasks.outbox.on_loop import (
     QUICK,
     backend,
     enqueue,
-    read,
     running,
     settled,
     use,
 )
 from tests.hybrid_tasks.outbox.rows import LEASE, State, about, change, expire, make, row
+from tests.hybrid_tasks.threads import in_thread
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("database", "fresh_loop")
@@ -48,7 +48,7 @@ def leave(task: Any, attempts: int = 0) -> TaskResult:
 
 async def test_what_a_dead_process_left_is_adopted() -> None:
     again = durable_tasks.count.using(max_attempts=2)
-    left, begun = await read(leave, durable_tasks.count), await read(leave, again, 1)
+    left, begun = await in_thread(leave, durable_tasks.count), await in_thread(leave, again, 1)
     async with serve():
         await until(lambda: len(runs) == 2, "both run")
         assert (await finished(begun)).attempts == 2
@@ -58,7 +58,7 @@ async def test_what_a_dead_process_left_is_adopted() -> None:
 
 
 async def test_what_has_no_attempt_left_is_a_dead_letter(dead: list[dict[str, Any]]) -> None:
-    left = await read(leave, durable_tasks.count, 1)
+    left = await in_thread(leave, durable_tasks.count, 1)
     async with serve():
         await until(lambda: dead, "the signal is sent")
     assert runs == []
@@ -74,10 +74,10 @@ UNREADABLE = pytest.mark.parametrize("message", ["no JSON", "{}", None])
 
 async def leave_unreadable(message: str | None, **values: Any) -> str:
     """Leave a row with this message, or with that of a task that nobody here has; return its id."""
-    left = await read(leave, durable_tasks.count)
-    text = (await read(row, left.id)).message
+    left = await in_thread(leave, durable_tasks.count)
+    text = (await in_thread(row, left.id)).message
     message = message or text.replace("durable_tasks.count", "gone")
-    await read(partial(change, left.id, message=message, **values))
+    await in_thread(partial(change, left.id, message=message, **values))
     return left.id
 
 
@@ -90,8 +90,8 @@ async def test_what_cannot_be_read_is_left_to_those_who_can(
     async with serve():
         await until(lambda: "cannot be run here, is tried later" in caplog.text, "it is told")
     assert await settled() == {left: State.WAITING}
-    assert (await read(row, left)).sends == 1
-    assert await read(about, left, relaying.ADOPTED_AGAIN * 2)
+    assert (await in_thread(row, left)).sends == 1
+    assert await in_thread(about, left, relaying.ADOPTED_AGAIN * 2)
     assert dead == []
 
 
@@ -104,7 +104,7 @@ async def test_what_nobody_could_read_for_long_is_a_dead_letter(
         await until(lambda: dead, "the signal is sent")
     assert await settled() == {left: State.DEAD}
     assert (dead[0]["task_id"], dead[0]["task_result"]) == (left, None)
-    assert len((await read(row, left)).errors) == 1
+    assert len((await in_thread(row, left)).errors) == 1
 
 
 async def test_what_finds_no_place_is_left_and_adopted_later(settings: Settings) -> None:
@@ -121,7 +121,7 @@ async def test_what_finds_no_place_is_left_and_adopted_later(settings: Settings)
 async def test_what_is_adopted_by_a_process_that_stops_is_left_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    left = await read(leave, durable_tasks.wait_for)
+    left = await in_thread(leave, durable_tasks.wait_for)
     stopping = threading.Event()
     stops: list[asyncio.Event] = []
     adopt_until = eventloop.adopt_until
@@ -165,11 +165,11 @@ async def test_what_cannot_be_started_is_left_to_others(
 async def test_what_another_process_has_taken_is_stopped_here(settings: Settings) -> None:
     use(settings, lease=QUICK)
     async with running() as result:
-        await read(partial(change, result.id, claimed_by="other", available_at=After(LEASE)))
+        await in_thread(partial(change, result.id, claimed_by="other", available_at=After(LEASE)))
         held = backend().local_result
         await until(lambda: held(result.id) is None, "it is stopped")
         assert await settled() == {result.id: State.CLAIMED}
-        assert (await read(row, result.id)).claimed_by == "other"
+        assert (await in_thread(row, result.id)).claimed_by == "other"
 
 
 async def test_a_stop_leaves_what_is_left_to_others(settings: Settings) -> None:
@@ -182,9 +182,9 @@ async def test_a_stop_leaves_what_is_left_to_others(settings: Settings) -> None:
         waiting = await enqueue(durable_tasks.count)
     there = await settled()
     assert there == {last.id: State.DEAD, more.id: State.WAITING, waiting.id: State.WAITING}
-    attempts = [(await read(row, one.id)).attempts for one in (last, more, waiting)]
+    attempts = [(await in_thread(row, one.id)).attempts for one in (last, more, waiting)]
     assert attempts == [1, 1, 0]
-    assert "TaskInterrupted" in (await read(row, more.id)).errors[0][0]
+    assert "TaskInterrupted" in (await in_thread(row, more.id)).errors[0][0]
     async with serve():
         gates["never"].set()
         await until(lambda: {more.id, waiting.id} <= set(runs[2:]), "others run them")

@@ -26,6 +26,7 @@ def test_all_is_well_with_rabbitmq(clinic: Clinic, rabbitmq: str) -> None:
         "CELERY_BROKER_URL": rabbitmq,
         "CELERY_BROKER_TRANSPORT_OPTIONS": {"confirm_publish": True},
         "CELERY_TASK_QUEUE_MAX_PRIORITY": 9,
+        "CELERY_BROKER_CHANNEL_ERROR_RETRY": True,
     }
     clinic.env["BROKER_URL"] = rabbitmq  # which comes before all settings on Celery's command line
     clinic.work("default", **settings)

@@ -3,6 +3,7 @@
 With TEST_DATABASE_URL, which tests.on_postgres sets, the tests run on that server.
 """
 
+import copy
 import os
 import tempfile
 
@@ -34,13 +35,14 @@ os.environ |= {
 from project.settings import *  # noqa: E402, F403
 
 # In this process only: results need no broker, and what cannot run here is an error at once.
-# A dictionary of its own: tests that mean the project's cache take it from the project's settings.
+# Dictionaries of their own: tests that mean the project's take them from the project's settings.
 CACHES = {
     **CACHES,  # noqa: F405
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
+TASKS = copy.deepcopy(TASKS)  # noqa: F405
 for alias in ("default", "examples"):
-    TASKS[alias]["OPTIONS"]["overflow"] = None  # noqa: F405
+    TASKS[alias]["OPTIONS"]["overflow"] = None
 if "TEST_DATABASE_URL" not in os.environ:
     # A file, which other processes and threads of the tests can open; in memory they share its
     # locks.

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from pytest_django import DjangoDbBlocker, Settings
 
-from project.settings import next_redis_database
+from project.settings import CACHES, next_redis_database
 from tests.processes import PATIENCE
 
 DJANGOS = "django.core.cache.backends"
@@ -15,6 +15,12 @@ QUICK = {"socket_timeout": PATIENCE}
 
 SHARED = ["ours", "redis", "database", "file"]  # what other processes can read, too
 ALL = [*SHARED, "locmem"]
+
+
+def shared_cache(broker_url: str) -> dict[str, dict[str, Any]]:
+    """Return CACHES as workers of the project have it that are told of this broker."""
+    location = next_redis_database(broker_url)
+    return {"default": {**CACHES["default"], "LOCATION": location, "OPTIONS": QUICK}}
 
 
 def use_cache(

@@ -23,8 +23,9 @@ from hybrid_tasks.django_types import DjangoTask
 from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.relay import relay
 from hybrid_tasks.results.task_result import TaskResult
-from project.settings import CACHES, next_redis_database
+from project.settings import next_redis_database
 from tests.conftest import BIN
+from tests.hybrid_tasks.caches import shared_cache
 from tests.hybrid_tasks.contract import sender
 from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.databases import add_server, add_sqlite, routed_to
@@ -269,13 +270,7 @@ def shared_settings(
     ledger: Ledger,
 ) -> None:
     """Let this process use the broker, the cache and the ledger that the worker uses."""
-    settings.CACHES = {
-        "default": {
-            **CACHES["default"],
-            "LOCATION": next_redis_database(broker_url),
-            "OPTIONS": {"socket_timeout": PATIENCE},
-        }
-    }
+    settings.CACHES = shared_cache(broker_url)
     settings.TASKS = {
         "default": {
             "BACKEND": "hybrid_tasks.backends.eventloop.EventLoopBackend",

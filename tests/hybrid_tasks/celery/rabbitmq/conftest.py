@@ -13,11 +13,11 @@ from pytest_django import Settings
 
 from hybrid_tasks.results.states import decode
 from hybrid_tasks.results.task_result import TaskResult
-from project.settings import CACHES, next_redis_database
 from tests.conftest import BIN
+from tests.hybrid_tasks.caches import shared_cache
 from tests.hybrid_tasks.celery import applications
 from tests.hybrid_tasks.outbox.by_celery import use
-from tests.processes import PATIENCE, Process
+from tests.processes import Process
 from tests.rabbitmq import RabbitMQ, Wire
 
 
@@ -80,10 +80,7 @@ def env(
     tmp_path: Path,
 ) -> dict[str, str]:
     """The environment of workers that share our cache."""
-    cache = next_redis_database(broker_url)
-    settings.CACHES = {
-        "default": {**CACHES["default"], "LOCATION": cache, "OPTIONS": {"socket_timeout": PATIENCE}}
-    }
+    settings.CACHES = shared_cache(broker_url)
     ledger = tmp_path / "ledger"
     ledger.touch()
     return {
@@ -91,7 +88,7 @@ def env(
         "BROKER_NAME": kind,
         "BROKER_URL": rabbitmq.url,
         "DATABASE_URL": f"sqlite:///{connections[outbox].settings_dict['NAME']}",
-        "CACHE_URL": cache,
+        "CACHE_URL": settings.CACHES["default"]["LOCATION"],
         "LOG_LEVEL": "INFO",
         "VAR_DIR": str(tmp_path),
         "LEDGER": str(ledger),

@@ -83,7 +83,8 @@ class Options:
             yield checks.Warning(
                 f"TASKS[{alias!r}]: results are kept in {backend.__name__}, which other {others}"
                 " cannot read.",
-                hint="Give 'result_cache' a cache that all processes share, such as Redis.",
+                hint="Give 'result_cache' a cache that all processes share, such as"
+                " hybrid_tasks.caches.RedisCache or Django's DatabaseCache.",
                 id="hybrid_tasks.W001",
             )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
+from django.db import connections
 from django.tasks.exceptions import TaskResultDoesNotExist
 from django.test import override_settings
 from django.utils.json import normalize_json
@@ -102,7 +103,7 @@ class CapturedTasks:
             f"{describe(task, list(args), kwargs)} was not enqueued. Enqueued were: "
             + (
                 ", ".join(describe(one.task, one.args, one.kwargs) for one in self.enqueued)
-                or "none"
+                or f"none{unless_committed()}"
             )
         )
 
@@ -110,6 +111,16 @@ class CapturedTasks:
 def describe(task: DjangoTask, args: list[Any], kwargs: dict[str, Any]) -> str:
     words = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
     return f"{task.module_path}({', '.join(words)})"
+
+
+def unless_committed() -> str:
+    """Return what to do where a test's own transaction, which never commits, may hold tasks."""
+    if not any(one.run_on_commit for one in connections.all(initialized_only=True)):
+        return ""
+    return (
+        "; but tasks wait for the commit of the transaction that they are enqueued in: in a"
+        " TestCase use captureOnCommitCallbacks(execute=True)"
+    )
 
 
 _captured = CapturedTasks()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from django.apps import apps
 from django.conf import settings
 from django.core import checks
-from django.core.exceptions import SynchronousOnlyOperation
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.db import transaction
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
@@ -34,6 +34,7 @@ logger = logging.getLogger("hybrid_tasks")
 # Up to so many seconds ahead, a task waits where it will run.
 NEAR_SECONDS = 5.0
 ID_LENGTH = 64  # of a row's key: no task has a longer id
+KEYS = {"BACKEND", "QUEUES", "OPTIONS"}  # of an entry of TASKS
 VALIDATED = 1000  # tasks that a backend remembers to have validated
 
 
@@ -61,7 +62,9 @@ class HybridBackend[O: Options](BaseTaskBackend):
     settings: O
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        refuse_other_types(alias, params)
         super().__init__(alias, params)
+        self.beside_options = sorted(set(params) - KEYS)
         self.settings = self.options_class.read(self.options)  # type: ignore[assignment]
         self.store = ResultStore(self.settings.result_cache, self.settings.result_ttl)
         self._validated: dict[int, DjangoTask] = {}
@@ -182,6 +185,7 @@ class HybridBackend[O: Options](BaseTaskBackend):
         task = extended(result.task)
         if task.run_after is None and not task.durable:
             return None
+        table.model()  # where there is none, the caller is told, and not the writer's thread
         later = states.delay_of(result) > NEAR_SECONDS
         if later and (task.durable or self.defers_to_outbox):
             return NewRow(states.as_durable(result), run_after=task.run_after)
@@ -296,6 +300,13 @@ class HybridBackend[O: Options](BaseTaskBackend):
 
     def check_settings(self) -> Iterable[checks.CheckMessage]:
         yield from self.options_class.check(self.alias, self.options)
+        for key in self.beside_options:
+            yield checks.Warning(
+                f"TASKS[{self.alias!r}] has the key {key!r}, which nobody reads.",
+                hint=f"Known are {', '.join(sorted(KEYS))}; what a backend takes besides, such as"
+                " 'lease', belongs into OPTIONS.",
+                id="hybrid_tasks.W004",
+            )
         if not apps.is_installed("hybrid_tasks"):
             yield checks.Error(
                 f"TASKS[{self.alias!r}] is a backend of hybrid_tasks, which INSTALLED_APPS lacks.",
@@ -309,6 +320,17 @@ class HybridBackend[O: Options](BaseTaskBackend):
                 hint="Set USE_TZ = True.",
                 id="hybrid_tasks.E008",
             )
+
+
+def refuse_other_types(alias: str, params: Mapping[str, Any]) -> None:
+    """Raise ImproperlyConfigured for what would be read as something else, or not at all."""
+    queues, options = params.get("QUEUES", []), params.get("OPTIONS", {})
+    if isinstance(queues, str):
+        raise ImproperlyConfigured(
+            f"TASKS[{alias!r}]: QUEUES is {queues!r}: it must be a list, such as [{queues!r}]."
+        )
+    if not isinstance(options, Mapping):
+        raise ImproperlyConfigured(f"TASKS[{alias!r}]: OPTIONS is {options!r}: it must be a dict.")
 
 
 def for_caller(result: TaskResult) -> TaskResult:

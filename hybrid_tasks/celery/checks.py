@@ -11,6 +11,7 @@ from celery import Celery
 from django.core import checks
 
 from hybrid_tasks.celery.connecting import driver_of
+from hybrid_tasks.celery.names import named
 from hybrid_tasks.celery.rabbitmq import check_rabbitmq
 
 JSON_NAMES = {"json", "application/json"}
@@ -32,7 +33,15 @@ def check_celery_settings(
         return
     where = f"TASKS[{alias!r}] sends to the Celery application {app.main!r}"
     yield from check_policies(where, app)
-    yield from check_transport(where, app)
+    if names_broker(app):
+        yield from check_transport(where, app)
+    else:
+        yield checks.Warning(
+            f"{where}, whose {named(app, 'broker_url')} says no kind of broker: Celery takes it for"
+            " RabbitMQ, on localhost unless it names another host.",
+            hint=f"Set {named(app, 'broker_url')}, such as 'redis://localhost:6379/0'.",
+            id="hybrid_tasks.W020",
+        )
     yield from check_queues(where, app, queues)
     yield from check_library(where, app)
 
@@ -43,6 +52,11 @@ def is_fallback(app: Celery) -> bool:
         return False
     with warnings.catch_warnings(action="ignore"):  # that it is not configured
         return not app.conf.broker_write_url
+
+
+def names_broker(app: Celery) -> bool:
+    """Return whether an application says what kind of broker it has, in its URL or beside it."""
+    return "://" in (app.conf.broker_write_url or "") or bool(app.conf.broker_transport)
 
 
 def check_policies(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
@@ -61,7 +75,7 @@ def check_policies(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
     if JSON_NAMES.isdisjoint(app.conf.accept_content or ()):
         yield checks.Error(
             f"{where}, which does not accept JSON.",
-            hint="Set accept_content = ['json'].",
+            hint=f"Set {named(app, 'accept_content')} = ['json'].",
             id="hybrid_tasks.E012",
         )
     yield from check_serializers(where, app)
@@ -80,7 +94,7 @@ def check_serializers(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
         yield checks.Warning(
             f"{where}, whose workers accept {unsafe[0]!r}: who can write to the broker can have"
             " them run any code.",
-            hint="Set accept_content = ['json'].",
+            hint=f"Set {named(app, 'accept_content')} = ['json'].",
             id="hybrid_tasks.W015",
         )
     if ours not in JSON_NAMES:
@@ -88,7 +102,7 @@ def check_serializers(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
         yield checks.Warning(
             f"{where}, whose task_serializer is {ours!r}{refused}: it is what beat and .delay()"
             " send.",
-            hint="Set task_serializer = 'json'.",
+            hint=f"Set {named(app, 'task_serializer')} = 'json'.",
             id="hybrid_tasks.W016",
         )
 
@@ -99,8 +113,8 @@ def check_transport(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
     if driver == "redis" and "socket_timeout" not in options:
         yield checks.Warning(
             f"{where}, which waits without limit for a broker that hangs.",
-            hint="Set broker_transport_options = {'max_retries': 0, 'socket_timeout': 1,"
-            " 'socket_connect_timeout': 1}.",
+            hint=f"Set {named(app, 'broker_transport_options')} = {{'max_retries': 0,"
+            " 'socket_timeout': 1, 'socket_connect_timeout': 1}.",
             id="hybrid_tasks.W011",
         )
     if driver == "amqp":
@@ -109,7 +123,7 @@ def check_transport(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
         yield checks.Warning(
             f"{where}, which serves Celery's own tasks before ours: without a priority they have 0,"
             " which comes first on Redis.",
-            hint="Set task_default_priority = 5, which is that of our tasks.",
+            hint=f"Set {named(app, 'task_default_priority')} = 5, which is that of our tasks.",
             id="hybrid_tasks.W014",
         )
 
@@ -142,8 +156,9 @@ def check_queues(where: str, app: Celery, queues: Iterable[str]) -> Iterable[che
         yield checks.Warning(
             f"{where}, whose workers do not serve {', '.join(map(repr, unserved))} by themselves:"
             " what is sent there would wait for ever.",
-            hint="Name them in task_queues (or set task_default_queue, if there is one only); or"
-            f" start the workers by {worker_command(app, queues)} and silence this check.",
+            hint=f"Name them in {named(app, 'task_queues')} (or set"
+            f" {named(app, 'task_default_queue')}, if there is one only); or start the workers by"
+            f" {worker_command(app, queues)} and silence this check (SILENCED_SYSTEM_CHECKS).",
             id="hybrid_tasks.W012",
         )
 

@@ -6,6 +6,8 @@ from typing import Any
 from celery import Celery
 from django.core import checks
 
+from hybrid_tasks.celery.names import named
+
 
 def check_rabbitmq(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
     """Yield what breaks a promise on RabbitMQ; `where` begins each sentence."""
@@ -17,14 +19,14 @@ def check_rabbitmq(where: str, app: Celery) -> Iterable[checks.CheckMessage]:
         yield checks.Warning(
             f"{where}, whose RabbitMQ does not confirm what beat and .delay() send: a connection"
             " that is cut loses it unseen. (What this backend sends is confirmed.)",
-            hint="Set broker_transport_options = {'confirm_publish': True}.",
+            hint=f"Set {named(app, 'broker_transport_options')} = {{'confirm_publish': True}}.",
             id="hybrid_tasks.W017",
         )
     if not app.conf.broker_channel_error_retry:
         yield checks.Warning(
             f"{where}, whose workers end themselves when a task takes longer than RabbitMQ's"
             " consumer_timeout (half an hour unless set).",
-            hint="Set broker_channel_error_retry = True.",
+            hint=f"Set {named(app, 'broker_channel_error_retry')} = True.",
             id="hybrid_tasks.W018",
         )
 
@@ -38,7 +40,8 @@ def check_priorities(
         yield checks.Warning(
             f"{where}, whose queues know no priorities ({', '.join(unordered)}): RabbitMQ needs to"
             " be told when a queue is made.",
-            hint="Set task_queue_max_priority = 9; existing queues have to be made anew.",
+            hint=f"Set {named(app, 'task_queue_max_priority')} = 9; existing queues have to be made"
+            " anew.",
             id="hybrid_tasks.W013",
         )
 

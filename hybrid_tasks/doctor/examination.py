@@ -25,6 +25,7 @@ NO_CACHE = ("its end could not be seen in the cache", "Mend the cache first.")
 NO_WORKER = ("nobody would run it", "Start a worker for its queue first.")
 OLD_WORKER = ("a worker of its queue does not know it", "Update hybrid_tasks there first.")
 OF_BROKER = "Let the broker be up, and broker_url of the Celery application name it."
+NO_BROKER = ("the broker does not answer", OF_BROKER)
 
 
 class Examination:
@@ -119,6 +120,8 @@ class Examination:
         queues = [one for one in queues_of(backend) if any(one in it.queues for it in workers)]
         if backend.settings.result_cache not in self._probes:
             ask = partial(refuse, part, *NO_CACHE)
+        elif taker.alias not in self._reached:
+            ask = partial(refuse, part, *NO_BROKER)
         elif not queues:
             ask = partial(refuse, part, *NO_WORKER)
         elif any(it.off is None and queues[0] in it.queues for it in workers):

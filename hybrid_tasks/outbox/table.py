@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db import router
 
 if TYPE_CHECKING:
@@ -13,8 +14,14 @@ WAITING, CLAIMED, SENT, DEAD = "WAITING", "CLAIMED", "SENT", "DEAD"
 
 
 def model() -> "type[OutboxTask]":
-    """Return the model."""
-    found: type[OutboxTask] = apps.get_model("hybrid_tasks", "OutboxTask")
+    """Return the model. Raises ImproperlyConfigured where the app is not installed."""
+    try:
+        found: type[OutboxTask] = apps.get_model("hybrid_tasks", "OutboxTask")
+    except LookupError as error:
+        raise ImproperlyConfigured(
+            "The outbox is a table of hybrid_tasks, which INSTALLED_APPS lacks: add 'hybrid_tasks'"
+            " there, and run manage.py migrate."
+        ) from error
     return found
 
 

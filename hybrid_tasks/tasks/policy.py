@@ -1,5 +1,6 @@
 """The rules for the options of a task, each refused in one sentence."""
 
+from datetime import datetime
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -17,6 +18,11 @@ def validate_policy(task: Any) -> None:
         raise InvalidTask(
             f"priority must be a whole number between {base.TASK_MIN_PRIORITY} and"
             f" {base.TASK_MAX_PRIORITY}."
+        )
+    if not isinstance(task.run_after, datetime | None):  # Django asks it for its zone
+        raise InvalidTask(
+            f"run_after is {shown(task.run_after)}: it must be an aware datetime, such as"
+            " timezone.now() + timedelta(minutes=1)."
         )
     if type(task.max_attempts) is not int or not 1 <= task.max_attempts <= MOST_ATTEMPTS:
         raise InvalidTask(

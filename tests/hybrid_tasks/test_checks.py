@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from django.tasks import task_backends
 from pytest_django import Settings
 
 import project.urls  # noqa: F401 - checks import it, and its tasks name queues of the project
@@ -70,6 +72,34 @@ def test_results_that_other_processes_cannot_read_are_a_warning(settings: Settin
 
 def test_a_celery_application_that_is_not_there(settings: Settings) -> None:
     assert found(settings, {}, {"app": "project.celery.nothing"}) == {"E004"}
+
+
+def test_an_option_beside_the_options(settings: Settings) -> None:
+    """Django reads three keys, and drops all others without a word."""
+    settings.TASKS = {"default": {"BACKEND": LOOP, "overflow": "celery", "QUEUE": "mails"}}
+    messages = [one for one in checks.run_checks() if one.id == "hybrid_tasks.W004"]
+    assert [str(one.msg) for one in messages] == [
+        "TASKS['default'] has the key 'QUEUE', which nobody reads.",
+        "TASKS['default'] has the key 'overflow', which nobody reads.",
+    ]
+    assert all("OPTIONS" in str(one.hint) for one in messages)
+
+
+@pytest.mark.parametrize("backend", [LOOP, CELERY])
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"QUEUES": "mails"}, r"QUEUES is 'mails': it must be a list, such as \['mails'\]"),
+        ({"OPTIONS": ["lease"]}, r"OPTIONS is \['lease'\]: it must be a dict"),
+    ],
+)
+def test_what_has_another_type(
+    backend: str, given: dict[str, Any], told: str, settings: Settings
+) -> None:
+    """QUEUES = "mails" were five queues of a letter each."""
+    settings.TASKS = {"default": {"BACKEND": backend, **given}}
+    with pytest.raises(ImproperlyConfigured, match=told):
+        list(task_backends.all())
 
 
 def test_an_overflow_that_lacks_a_queue(settings: Settings) -> None:

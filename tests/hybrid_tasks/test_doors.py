@@ -1,10 +1,13 @@
 """What is refused at the door: a task that cannot run, or a value that cannot be kept."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.tasks import default_task_backend
 from django.tasks import task as django_task
 from django.tasks.exceptions import InvalidTask
@@ -105,6 +108,15 @@ def test_a_number_of_attempts_that_is_none_is_refused(count: Any) -> None:
         task(max_attempts=count)(tasks.echo.func)
 
 
+@pytest.mark.parametrize(
+    "moment", [timedelta(minutes=1), 5, "tomorrow", date(2030, 1, 1)], ids=shown
+)
+def test_a_run_after_that_is_no_moment_is_refused(moment: Any) -> None:
+    """Celery's `countdown`, say: AttributeError, for it has no 'utcoffset'."""
+    with pytest.raises(InvalidTask, match=r"run_after is .*: it must be an aware datetime"):
+        tasks.echo.using(run_after=moment)
+
+
 async def an_async_backoff(_exception: BaseException, _result: Any) -> float:
     return 1.0
 
@@ -182,6 +194,36 @@ def test_a_value_is_at_once_what_json_will_give_back(value: Any, expected: Any) 
     assert states.decode(states.encode(states.make(tasks.echo, [value], {}, "default"))).args == [
         expected
     ]
+
+
+@both_backends
+@pytest.mark.parametrize("value", [timezone.now(), Decimal("1.5"), {1}, tasks.echo], ids=type)
+async def test_what_is_no_json_is_refused_with_what_to_do(
+    name: str, value: Any, settings: Settings
+) -> None:
+    """All that was said was: Unsupported type."""
+    use_one(settings, name)
+    told = r"The list of arguments cannot be JSON: Unsupported type: .* Let it hold texts"
+    with pytest.raises(TypeError, match=told):
+        tasks.echo.enqueue(value)
+    with pytest.raises(TypeError, match="The keyword arguments cannot be JSON"):
+        await tasks.echo.aenqueue(deep={"in": [value]})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"durable": True}, {"run_after": datetime(2090, 1, 1, tzinfo=UTC), "durable": True}],
+    ids=["durable", "later"],
+)
+async def test_without_the_app_nothing_waits_for_its_table(
+    options: dict[str, Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OutboxUnavailable came after five seconds, which said that the database did not answer."""
+    use_one(settings, "eventloop")
+    installed = {label: app for label, app in apps.app_configs.items() if label != "hybrid_tasks"}
+    monkeypatch.setattr(apps, "app_configs", installed)
+    with pytest.raises(ImproperlyConfigured, match="which INSTALLED_APPS lacks: add"):
+        await tasks.echo.using(**options).aenqueue()
 
 
 @django_task

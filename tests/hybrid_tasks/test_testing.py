@@ -50,6 +50,16 @@ def test_says_what_was_enqueued_instead() -> None:
 
 
 @pytest.mark.django_db
+def test_says_why_nothing_was_enqueued_in_a_transaction_of_the_test() -> None:
+    with capture_tasks() as captured:
+        with pytest.raises(AssertionError, match=r"Enqueued were: none$"):
+            captured.assert_enqueued(smoke, ["tofu"])
+        smoke.enqueue(["tofu"])
+        with pytest.raises(AssertionError, match=r"none; but .* captureOnCommitCallbacks"):
+            captured.assert_enqueued(smoke, ["tofu"])
+
+
+@pytest.mark.django_db
 def test_a_task_with_the_orm_sees_the_tests_transaction(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:

@@ -125,6 +125,44 @@ def test_a_queue_that_no_worker_serves(settings: dict[str, Any], expected: list[
     assert found(**settings) == expected
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"broker_url": None}, ["W020"]),
+        ({"broker_url": "localhost:6379"}, ["W020"]),
+        ({"broker_url": "redis//localhost"}, ["W020"]),
+        ({"broker_url": "localhost", "broker_transport": "redis"}, []),
+        ({"broker_url": "redis://"}, []),
+    ],
+)
+def test_a_broker_of_no_kind(settings: dict[str, Any], expected: list[str]) -> None:
+    """All that was said of it were three warnings about RabbitMQ."""
+    assert found(**settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"accept_content": ["pickle"]}, "CELERY_ACCEPT_CONTENT = ['json']"),
+        ({"task_serializer": "pickle"}, "CELERY_TASK_SERIALIZER"),
+        ({"broker_transport_options": {}}, "CELERY_BROKER_TRANSPORT_OPTIONS = {'max_retries'"),
+        ({"task_default_priority": None}, "CELERY_TASK_DEFAULT_PRIORITY"),
+        ({"task_default_queue": "celery"}, "CELERY_TASK_DEFAULT_QUEUE"),
+        ({"broker_url": ""}, "CELERY_BROKER_URL"),
+        ({**RABBITMQ, "broker_transport_options": {}}, "OPTIONS = {'confirm_publish': True}"),
+        ({**RABBITMQ, "broker_channel_error_retry": False}, "CELERY_BROKER_CHANNEL_ERROR_RETRY"),
+        ({**RABBITMQ, "task_queue_max_priority": None}, "CELERY_TASK_QUEUE_MAX_PRIORITY"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_hints_name_a_setting_as_the_project_has_it(wrong: dict[str, Any], told: str) -> None:
+    """Written as Celery calls it, it would do nothing among Django's."""
+    app = Celery("checked", set_as_current=False, namespace="CELERY")
+    app.conf.update({**GOOD, **wrong})
+    message, *_ = check_celery_settings("celery", app, QUEUES)
+    assert told in str(message.hint)
+
+
 def test_the_hint_tells_how_to_start_the_workers() -> None:
     app = Celery("checked", set_as_current=False)
     app.conf.update({**GOOD, "task_default_queue": "celery"})

@@ -52,6 +52,8 @@ def test_a_broker_that_is_off(healthy: Clinic) -> None:
     report = healthy.doctor(CELERY_BROKER_URL=f"redis://127.0.0.1:{free_port()}/0")
     report.assert_named("broker of 'celery'", "bad", "cannot be reached", "broker_url")
     report.assert_named("workers of 'celery'", "bad", "not asked")
+    for part in ("task by 'celery'", "task by 'default' (overflow)"):
+        report.assert_named(part, "bad", "the broker does not answer", "Let the broker be up")
     assert "cache 'default'" in report.parts("ok")
 
 

@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 from django.core.exceptions import ValidationError
-from django.db.models import Sum
 
 from meats.models import Adjustment, Order
 
@@ -12,8 +11,7 @@ Kind = Adjustment.Kind
 
 def paid_for(order: Order) -> Decimal:
     """Return what the customer has paid for an order, as refunds and corrections have left it."""
-    adjusted: Decimal = order.adjustments.aggregate(sum=Sum("amount", default=Decimal(0)))["sum"]
-    return order.price + adjusted
+    return order.price + sum((one.amount for one in order.adjustments.all()), Decimal(0))
 
 
 def signed_amount(order: Order, kind: str, amount: Decimal) -> Decimal:

@@ -158,7 +158,7 @@ class AdjustmentForm(forms.ModelForm):  # type: ignore[type-arg]
         help_texts = {  # noqa: RUF012 - as Django's own
             "amount": "Of a refund: what is given back. Of a correction: what is charged in"
             " addition, or below zero what is charged less.",
-            "reason": "The customer's report shows it.",
+            "reason": "The customer's report shows it, and so does the order's page: name nobody.",
         }
 
     def clean(self) -> dict[str, Any]:

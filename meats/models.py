@@ -132,7 +132,7 @@ class Adjustment(models.Model):
 
     Attributes:
         amount: what it adds to the order's price; below zero for a refund.
-        reason: for the customer, whose report shows it.
+        reason: for the customer, whose report shows it, and whose order's page does.
         made_by: the member of the staff; None if there is no such user any more.
     """
 

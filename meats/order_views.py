@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from hybrid_tasks.databases import arelease_connections
 from meats import ordering, streams
+from meats.adjusting import paid_for
 from meats.forms import OrderForm
 from meats.home import render_home
 from meats.models import Order
@@ -47,7 +48,7 @@ async def create_order(request: HttpRequest) -> HttpResponse:
 @noindex
 async def show_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Show an order to whoever has its address."""
-    order = await aget_object_or_404(orders, uuid=uuid)
+    order = await aget_object_or_404(orders.prefetch_related("adjustments"), uuid=uuid)
     # A look-up may need a connection itself: who waits for one must hold none.
     await arelease_connections()
     results = await load_results(order.task_ids.values())
@@ -59,6 +60,8 @@ async def show_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
             "order": order,
             "progress": progress,
             "items": zip(order.items.all(), progress["items"], strict=True),
+            "adjustments": [*reversed(order.adjustments.all())],
+            "paid": paid_for(order),
             "is_live": not has_ended(order, results),
         },
     )

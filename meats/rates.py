@@ -1,10 +1,15 @@
-"""How often one visitor may do things, counted by `limits` in Redis for all processes."""
+"""How often one visitor may do things, counted by `limits` in Redis for all processes.
+
+While Redis is away each process counts for itself: less strictly, but nobody may guess for ever.
+"""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from ipaddress import IPv6Address, ip_address
 from time import time
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -16,10 +21,26 @@ from limits.storage import storage_from_string
 from meats.outages import Outage
 from meats.responses import AsyncView, too_many_requests
 
-counting = Outage("Requests cannot be counted", "Requests are counted again")
+counting = Outage(
+    "Requests are counted by each process for itself", "Requests are counted for all processes"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limiters:
+    """The limiters of one event loop.
+
+    Attributes:
+        shared: counts for all processes, where RATE_LIMIT_URL says.
+        own: counts in this process's memory, while the other cannot.
+    """
+
+    shared: SlidingWindowCounterRateLimiter
+    own: SlidingWindowCounterRateLimiter
+
 
 # Connections belong to the loop that opened them.
-_limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, SlidingWindowCounterRateLimiter]
+_limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, Limiters]
 _limiters = WeakKeyDictionary()
 
 
@@ -54,15 +75,22 @@ async def seconds_to_wait(action: str, address: str, setting: str = "POST_RATE")
     Arguments:
         setting: the setting that says how often it may.
     """
-    limiter, rate = get_limiter(), parse(getattr(settings, setting))
+    limiters, rate = get_limiters(), parse(getattr(settings, setting))
     try:
-        is_within = await limiter.hit(rate, action, address)
-        seconds = 0 if is_within else await left_of_window(limiter, rate, action, address)
-    except Exception as error:  # noqa: BLE001 - the limit must not keep customers away as well
+        seconds = await count(limiters.shared, rate, action, address)
+    except Exception as error:  # noqa: BLE001 - each storage has errors of its own
         counting.failed(error)
-        return 0
+        return await count(limiters.own, rate, action, address)
     counting.worked()
     return seconds
+
+
+async def count(
+    limiter: SlidingWindowCounterRateLimiter, rate: RateLimitItem, action: str, address: str
+) -> int:
+    """See seconds_to_wait(). Raises what the limiter's storage raises."""
+    is_within = await limiter.hit(rate, action, address)
+    return 0 if is_within else await left_of_window(limiter, rate, action, address)
 
 
 async def left_of_window(
@@ -72,13 +100,19 @@ async def left_of_window(
     return max(1, round(stats.reset_time - time()))
 
 
-def get_limiter() -> SlidingWindowCounterRateLimiter:
-    """Return the limiter of the running loop."""
+def get_limiters() -> Limiters:
+    """Return the limiters of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _limiters:
-        storage = storage_from_string(settings.RATE_LIMIT_URL, **settings.RATE_LIMIT_OPTIONS)
-        _limiters[loop] = SlidingWindowCounterRateLimiter(storage)  # type: ignore[arg-type]
+        _limiters[loop] = Limiters(
+            shared=new_limiter(settings.RATE_LIMIT_URL, **settings.RATE_LIMIT_OPTIONS),
+            own=new_limiter("async+memory://"),
+        )
     return _limiters[loop]
+
+
+def new_limiter(url: str, **options: Any) -> SlidingWindowCounterRateLimiter:
+    return SlidingWindowCounterRateLimiter(storage_from_string(url, **options))  # type: ignore[arg-type]
 
 
 def address_of(request: HttpRequest) -> str:

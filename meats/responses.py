@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -17,8 +18,14 @@ from meats.kept_forms import kept_form
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 5  # seconds
+LONG = 120  # seconds; more are told in minutes
 
 type AsyncView = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]
+
+
+def wait_in_words(seconds: int) -> str:
+    """Return "45 s", or of what is longer whole minutes, which are never too few."""
+    return f"{seconds} s" if seconds <= LONG else f"{ceil(seconds / 60)} min"
 
 
 def text_response(
@@ -56,7 +63,8 @@ def refusal(
         context: what else it shows.
     """
     if prefers_html(request):
-        context |= {"status": int(status), "text": text, "retry_after": retry_after}
+        wait = "" if retry_after is None else wait_in_words(retry_after)
+        context |= {"status": int(status), "text": text, "wait": wait}
         page = render_to_string(template or f"{int(status)}.html", context)
         response = HttpResponse(page, status=status)
         if retry_after is not None:
@@ -73,7 +81,7 @@ def too_many_requests(request: HttpRequest, seconds: int) -> HttpResponse:
     return refusal(
         request,
         HTTPStatus.TOO_MANY_REQUESTS,
-        f"You are too quick for us: please try again in {seconds} s.",
+        f"You are too quick for us: please try again in {wait_in_words(seconds)}.",
         retry_after=seconds,
         **kept(request),
     )

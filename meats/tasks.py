@@ -22,9 +22,16 @@ from meats.outgoing import http_client
 logger = logging.getLogger(__name__)
 
 COUNT_TO = 5
-# Of an email's attempt: its sending, which has a limit of its own, and above all its turn.
-MAIL_SECONDS = 1800
+# Of an email's attempt: its sending, which has a limit of its own, and that of the one before it.
+MAIL_SECONDS = 300
+# What takes a place for long comes after all else where it shares a queue: a server that stops may
+# hand over thousands to the one that rescues, too. Redis keeps such priorities in steps: -10 would
+# be as good as 0.
+SLOW = -40
+# With places of their own: a hundred that wait for a slow mail server hold up nothing else.
 mail_task = task(
+    backend="mail",
+    priority=SLOW + 10,
     takes_context=True,
     durable=True,
     max_attempts=5,
@@ -98,14 +105,13 @@ def oversmoke() -> None:
     logger.info("Who doesn't love burnt meats?")
 
 
-# Where many wait, emails and calls go before it: it takes a place for long.
 @task(
     takes_context=True,
     durable=True,
     max_attempts=5,
     backoff=backoffs.patient,
     timeout=300,
-    priority=-10,
+    priority=SLOW,
 )
 async def smoke_order(context: TaskContext, order_uuid: str) -> None:
     """Smoke the meats of an order, step by step; an attempt goes on where the last one ended."""

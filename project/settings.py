@@ -231,6 +231,19 @@ CELERY_BEAT_SYNC_EVERY = 1
 # Touched on every tick of beat; its age is beat's health.
 BEAT_HEARTBEAT_FILE = VAR_DIR / "beat.heartbeat"
 
+# --- Email ---------------------------------------------------------------------------------------
+
+EMAIL_HOST = env.str("EMAIL_HOST", "127.0.0.1")
+EMAIL_PORT = env.int("EMAIL_PORT", 1025)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)  # STARTTLS
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", False)  # TLS from the first byte
+EMAIL_TIMEOUT = 10  # seconds for each answer of the server
+# Connections that one web process has to the mail server at most, when many mails go out at once.
+SMTP_CONNECTIONS = env.int("SMTP_CONNECTIONS", 4, validate=validate.Range(min=1))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Smokehouse <smokehouse@localhost>")
+
 # --- Tasks ---------------------------------------------------------------------------------------
 
 DRAIN_TIMEOUT = env.float("DRAIN_TIMEOUT", 20.0, validate=validate.Range(min=0))  # seconds
@@ -244,6 +257,17 @@ TASKS: dict[str, dict[str, Any]] = {
             "max_waiting": 10_000,  # besides; more go to the overflow
             "drain_timeout": DRAIN_TIMEOUT,
             "overflow": "celery",  # also takes what is left when the server stops
+        },
+    },
+    # Emails wait for a mail server that may take its time; here they do so without the others'
+    # places. As many again as there are connections: while one is sent, the next is written.
+    "mail": {
+        "BACKEND": "hybrid_tasks.backends.eventloop.EventLoopBackend",
+        "OPTIONS": {
+            "max_running": 2 * SMTP_CONNECTIONS,
+            "max_waiting": 10_000,
+            "drain_timeout": DRAIN_TIMEOUT,
+            "overflow": "celery",
         },
     },
     # What anybody may start by looking at the article's pages: it takes no places of the orders'.
@@ -263,19 +287,6 @@ TASKS: dict[str, dict[str, Any]] = {
         "QUEUES": ["default", "heavy"],
     },
 }
-
-# --- Email ---------------------------------------------------------------------------------------
-
-EMAIL_HOST = env.str("EMAIL_HOST", "127.0.0.1")
-EMAIL_PORT = env.int("EMAIL_PORT", 1025)
-EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
-EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
-EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)  # STARTTLS
-EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", False)  # TLS from the first byte
-EMAIL_TIMEOUT = 10  # seconds for each answer of the server
-# Connections that one web process has to the mail server at most, when many mails go out at once.
-SMTP_CONNECTIONS = env.int("SMTP_CONNECTIONS", 4, validate=validate.Range(min=1))
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Smokehouse <smokehouse@localhost>")
 
 # --- The smokehouse ------------------------------------------------------------------------------
 

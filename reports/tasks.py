@@ -1,4 +1,8 @@
-"""The jobs that Celery's workers do. Each is durable, and does no harm when it is repeated."""
+"""The jobs that Celery's workers do. Each is durable, and does no harm when it is repeated.
+
+What may take longer than some minutes is done by the queue `heavy`: the other one carries rescues
+and mails, and its worker has two places.
+"""
 
 import logging
 from datetime import datetime
@@ -45,6 +49,7 @@ def send_chunk(context: TaskContext, chunk_id: int) -> dict[str, int]:
 
 @task(
     backend="celery",
+    queue_name="heavy",
     takes_context=True,
     max_attempts=5,
     backoff=patient,
@@ -57,7 +62,7 @@ def finish_run(context: TaskContext, run_id: int) -> bool:
     return finishing.finish(run, context.task_result.id, feeder)
 
 
-@task(backend="celery", max_attempts=5, backoff=patient, timeout=900, durable=True)
+@task(backend="celery", max_attempts=5, backoff=patient, timeout=300, durable=True)
 def announce_run(run_id: int) -> None:
     """Tell the staff how a run has ended."""
     finishing.tell_staff(ReportRun.objects.get(pk=run_id))
@@ -66,7 +71,7 @@ def announce_run(run_id: int) -> None:
 feeder = Feeder(send_chunk, finish_run, announce_run)
 
 
-@task(backend="celery", max_attempts=5, backoff=patient, timeout=900, durable=True)
+@task(backend="celery", max_attempts=5, backoff=patient, timeout=300, durable=True)
 def send_customer_reports(period: str | None = None) -> str:
     """Start the run of a period such as 2026-10, or of the last month; return the period."""
     chosen = Period.parse(period) if period else Period.last_closed(timezone.now())
@@ -74,7 +79,7 @@ def send_customer_reports(period: str | None = None) -> str:
     return str(chosen)
 
 
-@task(backend="celery", max_attempts=3, backoff=patient, timeout=900, durable=True)
+@task(backend="celery", max_attempts=3, backoff=patient, timeout=300, durable=True)
 def send_staff_digest() -> int:
     """Mail the staff what happened in the last seven days; return how many of them."""
     return digest.send()
@@ -96,7 +101,14 @@ def notice_dead_letter(task_result: TaskResult | None, **_kwargs: Any) -> None:
     dead_letters.notice(task_result, enqueue)
 
 
-@task(backend="celery", max_attempts=3, backoff=patient, timeout=1800, durable=True)
+@task(
+    backend="celery",
+    queue_name="heavy",
+    max_attempts=3,
+    backoff=patient,
+    timeout=1800,
+    durable=True,
+)
 def nightly_cleanup(dry_run: bool = False) -> dict[str, Any]:
     """Remove what is no longer needed; return how many of what."""
     return nightly.clean_up(dry_run=dry_run)

@@ -41,7 +41,7 @@ CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
 TASKS = copy.deepcopy(TASKS)  # noqa: F405
-for alias in ("default", "examples"):
+for alias in ("default", "mail", "examples"):
     TASKS[alias]["OPTIONS"]["overflow"] = None
 if "TEST_DATABASE_URL" not in os.environ:
     # A file, which other processes and threads of the tests can open; in memory they share its

@@ -157,8 +157,9 @@ def check_queues(where: str, app: Celery, queues: Iterable[str]) -> Iterable[che
             f"{where}, whose workers do not serve {', '.join(map(repr, unserved))} by themselves:"
             " what is sent there would wait for ever.",
             hint=f"Name them in {named(app, 'task_queues')} (or set"
-            f" {named(app, 'task_default_queue')}, if there is one only); or start the workers by"
-            f" {worker_command(app, queues)} and silence this check (SILENCED_SYSTEM_CHECKS).",
+            f" {named(app, 'task_default_queue')}, if there is one only); or start workers that"
+            f" serve them, together or each its own, such as {worker_command(app, queues)}, and"
+            " silence this check (SILENCED_SYSTEM_CHECKS).",
             id="hybrid_tasks.W012",
         )
 
@@ -172,6 +173,15 @@ def worker_command(app: Celery, queues: Iterable[str]) -> str:
     """Return what to type to have a worker that serves these queues and Celery's own."""
     named = [*sorted(queues), *sorted(served_by_default(app) - set(queues))]
     return f"celery -A {module_of(app)} worker --queues {quote(','.join(named))}"
+
+
+def queue_worker_command(app: Celery, queue: str) -> str:
+    """Return what to type to have one more worker that serves this queue only.
+
+    It has a name of its own: beside another one on the same machine it needs that.
+    """
+    named = f"--queues {quote(queue)} --hostname {quote(f'{queue}@%h')}"
+    return f"celery -A {module_of(app)} worker {named}"
 
 
 def module_of(app: Celery) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery
 
 from hybrid_tasks.celery.answering import COMMAND
-from hybrid_tasks.celery.checks import is_fallback, worker_command
+from hybrid_tasks.celery.checks import is_fallback, queue_worker_command, worker_command
 from hybrid_tasks.celery.connecting import connected, drop
 from hybrid_tasks.doctor.caches import advice as advice_for_cache
 from hybrid_tasks.doctor.caches import part_of as part_of_cache
@@ -100,16 +100,18 @@ def look_at_workers(
     part, app = f"workers of {backend.alias!r}", backend.app
     workers = ask_workers(app, probes, seconds)
     found += workers
-    start = command(worker_command(app, queues_of(backend)))
     if not workers:
-        yield bad(part, "none answers", f"Start one: {start}")
+        queues = queues_of(backend)
+        start = command(worker_command(app, queues))
+        shared = ", or one for each queue" if len(queues) > 1 else ""
+        yield bad(part, "none answers", f"Start one{shared}: {start}")
         return
     names = [worker.name for worker in workers]
     yield well(
         part, f"{counted(len(names), 'worker')} answer{'s'[: len(names) == 1]}: {some(names)}"
     )
     yield from look_at_clocks(workers)
-    yield from look_at_queues(backend, workers, start)
+    yield from look_at_queues(backend, workers)
     for alias in probes:
         yield from look_at_readers(alias, workers)
 
@@ -136,7 +138,7 @@ def look_at_clocks(workers: list[Worker]) -> Iterator[Line]:
         yield well("clocks of workers", told)
 
 
-def look_at_queues(backend: Any, workers: list[Worker], start: str) -> Iterator[Line]:
+def look_at_queues(backend: Any, workers: list[Worker]) -> Iterator[Line]:
     for queue in queues_of(backend):
         part = f"queue {queue!r}"
         serving = [worker.name for worker in workers if queue in worker.queues]
@@ -144,10 +146,11 @@ def look_at_queues(backend: Any, workers: list[Worker], start: str) -> Iterator[
             yield well(part, f"served by {some(serving)}")
             continue
         others = sorted(set().union(*(worker.queues for worker in workers)))
+        start = command(queue_worker_command(backend.app, queue))
         yield bad(
             part,
             f"no worker serves it, what is sent there waits for ever; served: {some(others)}",
-            f"Start a worker that does: {start}",
+            f"Let a worker that runs serve it as well, or start one more: {start}",
         )
 
 

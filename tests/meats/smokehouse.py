@@ -81,6 +81,11 @@ class Mail:
         self._process = Process(command, {"PYTHONPATH": str(ROOT)}, log)
         wait_until(lambda: port_is_open(self.port), "the mail server listens")
 
+    def restart(self, seconds: float) -> None:
+        """Begin anew, with so many seconds for each mail."""
+        self.stop()
+        self.start("tests.late_mail.LateMailbox", str(self.directory), str(seconds))
+
     def stop(self) -> None:
         if self._process:
             self._process.kill()

@@ -1,6 +1,7 @@
 """Refunds and corrections in the admin: rows of their own, and never more than was paid."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from decimal import Decimal
 from threading import Barrier
 from typing import Any
@@ -10,6 +11,8 @@ from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
+from django.utils.html import strip_tags
+from pytest_django import Settings
 
 from meats.adjusting import paid_for, signed_amount
 from meats.models import Adjustment, Order
@@ -166,3 +169,48 @@ def test_an_adjustment_stays_as_it_was_made(admin_client: Client, order: Order) 
     assert admin_client.post(f"{path}/change/", {"amount": "1"}).status_code == 403
     assert admin_client.post(f"{path}/delete/", {"post": "yes"}).status_code == 403
     assert "Burnt." in admin_client.get("/admin/meats/adjustment/").text
+
+
+def shown(client: Client, order: Order) -> str:
+    """Return the part of an order's page with its sums, in one line."""
+    page = client.get(order.get_absolute_url()).text
+    sums = page.partition('class="total"')[2].partition('id="note"')[0]
+    return " ".join(strip_tags(f"<p {sums}>").split())
+
+
+def test_the_customer_sees_what_was_given_back_and_what_is_left(
+    client: Client, order: Order, settings: Settings
+) -> None:
+    settings.CURRENCY = "EUR"
+    assert shown(client, order) == "Together EUR 20.00"
+    for day, (kind, amount, reason) in enumerate(
+        [("refund", "-5.00", "<b>Burnt</b>"), ("correction", "1.50", "A side dish.")], start=8
+    ):
+        order.adjustments.create(
+            kind=kind,
+            amount=Decimal(amount),
+            reason=reason,
+            created_at=datetime(2026, 11, day, 12, tzinfo=UTC),
+        )
+    assert shown(client, order) == (
+        "Together EUR 20.00"
+        " Refund, 8 November 2026 -EUR 5.00 &lt;b&gt;Burnt&lt;/b&gt;"
+        " Correction, 9 November 2026 EUR 1.50 A side dish."
+        " Total now EUR 16.50"
+    )
+
+
+def test_who_made_an_adjustment_is_nobody_elses_business(client: Client, order: Order) -> None:
+    maker = User.objects.create_user("gus.the.manager", is_staff=True)
+    order.adjustments.create(amount=-20, reason="Burnt.", made_by=maker)
+    assert shown(client, order).endswith("Total now $0.00")
+    assert maker.username not in client.get(order.get_absolute_url()).text
+
+
+def test_adjustments_cost_the_page_one_query(
+    client: Client, order: Order, django_assert_num_queries: Any
+) -> None:
+    for cent in range(1, 6):
+        order.adjustments.create(amount=Decimal(-cent) / 100, reason="Late.")
+    with django_assert_num_queries(3):  # the order, its items, its adjustments
+        client.get(order.get_absolute_url())

@@ -19,7 +19,7 @@ from hybrid_tasks.exceptions import TaskQueueFull
 from meats.error_pages import not_found, server_error
 from meats.models import Customer, Order, OrderItem
 from meats.ordering import unsubscribe_signer
-from meats.responses import unavailable
+from meats.responses import unavailable, wait_in_words
 from tests.browser.broken_urls import break_down
 from tests.meats.smokehouse import VISITOR
 
@@ -184,7 +184,8 @@ async def test_a_form_survives_the_limit(visitor: AsyncClient, settings: Setting
         await visitor.post(path, {}, headers=BROWSER)
         response = await visitor.post(path, form, headers=BROWSER)
         assert_page(response, 429)
-        assert f"try again in {response['Retry-After']} s" in body(response)
+        wait = wait_in_words(int(response["Retry-After"]))
+        assert f"try again in {wait}" in body(response)
         if form is subscription:
             assert value(body(response), "subscribe-email") == "ben@example"
         else:
@@ -208,3 +209,10 @@ async def test_pages_for_who_has_their_address_are_not_listed(async_client: Asyn
         response = await async_client.get(address)
         assert (response.status_code, response["X-Robots-Tag"]) == (200, "noindex, nofollow")
     assert "X-Robots-Tag" not in (await async_client.get("/", headers=BROWSER)).headers
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(1, "1 s"), (120, "120 s"), (121, "3 min"), (3599, "60 min")]
+)
+def test_a_long_wait_is_told_in_minutes(seconds: int, words: str) -> None:
+    assert wait_in_words(seconds) == words

@@ -6,6 +6,7 @@ from django.test import AsyncClient, Client
 from pytest_django import Settings
 
 from tests.meats.test_streams import ClientFrom
+from tests.processes import free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +57,19 @@ async def test_one_address_cannot_keep_a_name_out(settings: Settings) -> None:
     answers = [(await one.post(LOGIN, wrong("gus"))).status_code for _ in range(9)]
     assert answers == [200] * 2 + [429] * 7
     assert (await ClientFrom("203.0.113.2").post(LOGIN, wrong("gus"))).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_while_redis_is_away_the_process_counts_for_itself(settings: Settings) -> None:
+    settings.RATE_LIMIT_URL = f"async+redis://127.0.0.1:{free_port()}/0"
+    settings.RATE_LIMIT_OPTIONS = {"implementation": "redispy", "socket_connect_timeout": 1}
+    settings.LOGIN_RATE, settings.LOGIN_NAME_RATE = "3/hour", "5/hour"
+    one = ClientFrom("203.0.113.7")
+    answers = [(await one.post(LOGIN, wrong("fay"))).status_code for _ in range(5)]
+    assert answers == [200, 200, 200, 429, 429]
+    other = ClientFrom("203.0.113.8")
+    answers = [(await other.post(LOGIN, wrong("fay"))).status_code for _ in range(3)]
+    assert answers == [200, 200, 429]  # five of this name
 
 
 def test_who_knows_the_password_gets_in(staff: User, client: Client) -> None:

@@ -6,15 +6,24 @@ import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from honcho.environ import parse_procfile
+from kombu.transport.redis import PRIORITY_STEPS
 from ruamel.yaml import YAML
 
+import meats.tasks
+import reports.tasks
+from hybrid_tasks.celery.message import broker_priority
+from hybrid_tasks.tasks import Task
+from meats.tasks import notify_partner, send_confirmation, smoke_order
 from project.celery import app
 from tests.conftest import BIN, ROOT, running_broker
 from tests.processes import Process, wait_until
 from tests.project.test_settings import manage
+
+QUICK_SECONDS = 300  # that a task of the queue `default` may take at most
 
 
 def workers_of_procfile() -> dict[str, str]:
@@ -81,3 +90,29 @@ def test_each_queue_has_a_worker_that_bears_its_name(workers: dict[str, str]) ->
     assert served == {f"worker-{queue}": queue for queue in app.amqp.queues}
     for name, queue in served.items():
         assert f"--hostname {queue}@%h " in workers[name]
+
+
+@pytest.mark.parametrize("module", [meats.tasks, reports.tasks], ids=lambda module: module.__name__)
+def test_what_may_take_long_is_heavy(module: ModuleType) -> None:
+    """A9: the cleanup, and the end of a run, took the places of rescues and mails."""
+    tasks = [one for one in vars(module).values() if isinstance(one, Task)]
+    assert len(tasks) > 5
+    assert [one.name for one in tasks if one.queue_name == "default" and slow(one)] == []
+
+
+def slow(task: Task) -> bool:
+    return task.timeout is None or task.timeout > QUICK_SECONDS
+
+
+def test_what_takes_a_place_for_long_comes_after_the_relay() -> None:
+    """A stopping server hands over all emails that wait: the relay must not wait behind them."""
+    connection = app.connection_for_write()
+
+    def step(priority: int) -> int:
+        """Return the part of the queue, which Redis serves from the lowest on."""
+        at = broker_priority(priority, connection)
+        return max(begin for begin in PRIORITY_STEPS if begin <= at)
+
+    relay = max(begin for begin in PRIORITY_STEPS if begin <= app.conf.task_default_priority)
+    assert step(notify_partner.priority) == relay
+    assert min(step(send_confirmation.priority), step(smoke_order.priority)) > relay

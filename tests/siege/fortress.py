@@ -8,7 +8,6 @@ import psycopg
 from tests.conftest import BIN, ROOT
 from tests.meats.smokehouse import Smokehouse
 from tests.processes import Process, wait_until
-from tests.siege.partners import LateMail
 from tests.siege.watching import Watch, memory
 
 
@@ -33,8 +32,6 @@ class Fortress(Smokehouse):
             **env,
         }
         super().__init__(directory, **settings)
-        self.mail: LateMail = LateMail(directory / "mail")
-        self.parts.callback(self.mail.stop)
         self.mail.start()
         self.partner.start()
         self.web = self.start_web()

@@ -3,17 +3,6 @@
 import socket
 import threading
 
-from tests.meats.smokehouse import Mail
-
-
-class LateMail(Mail):
-    """A mail server that takes its time."""
-
-    def restart(self, seconds: float) -> None:
-        """Begin anew, with so many seconds for each mail."""
-        self.stop()
-        self.start("tests.late_mail.LateMailbox", str(self.directory), str(seconds))
-
 
 class SilentPartner:
     """Listens on a port, takes each connection and never says a word."""

@@ -7,7 +7,7 @@ import pytest
 from celery import Celery
 from kombu import Queue
 
-from hybrid_tasks.celery.checks import check_celery_settings, worker_command
+from hybrid_tasks.celery.checks import check_celery_settings, queue_worker_command, worker_command
 from tests.hybrid_tasks.outbox import broker
 from tests.processes import Process
 
@@ -176,6 +176,8 @@ def test_the_command_names_the_application_as_celery_finds_it() -> None:
 
     assert worker_command(app, ["default"]) == "celery -A project worker --queues default,heavy"
     assert worker_command(app, ["a b"]).endswith(" --queues 'a b,default,heavy'")
+    more = queue_worker_command(app, "a b")
+    assert more == "celery -A project worker --queues 'a b' --hostname 'a b@%h'"
     there = worker_command(broker.there, [])
     assert there.startswith(f"celery -A {broker.__name__}:there worker")
 

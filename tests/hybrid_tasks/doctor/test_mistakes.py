@@ -13,11 +13,19 @@ LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 
 
 def test_a_worker_that_serves_another_queue(healthy: Clinic) -> None:
-    report = healthy.doctor(TASKS=tasks(QUEUES=["default", "heavy"]))
-    command = "celery -A tests.loop.celery_app worker --queues default,heavy"
+    two = tasks(QUEUES=["default", "heavy"])
+    report = healthy.doctor(TASKS=two)
+    options = "--queues heavy --hostname heavy@%h"
+    command = f"celery -A tests.loop.celery_app worker {options}"
     report.assert_named("queue 'heavy'", "bad", "no worker serves it", command)
     assert report.parts("bad") == ["queue 'heavy'"]
     assert report.code == 1
+
+    told = healthy.env_with({"TASKS": two})
+    with healthy.worker(*options.split(), "--concurrency=1", **told):
+        advised = healthy.doctor(TASKS=two)
+    assert advised.parts("bad") == []
+    assert "2 workers answer: celery@" in advised.output
 
 
 def test_only_workers_of_another_queue(healthy: Clinic) -> None:
@@ -32,12 +40,19 @@ def test_only_workers_of_another_queue(healthy: Clinic) -> None:
 
 def test_no_worker_no_relay_and_no_web_process(clinic: Clinic) -> None:
     report = clinic.doctor()
-    report.assert_named("workers of 'celery'", "bad", "none answers", "celery -A")
+    command = "Start one: celery -A tests.loop.celery_app worker --queues default"
+    report.assert_named("workers of 'celery'", "bad", "none answers", command)
     report.assert_named("relay", "bad", "has not run", "manage.py relay_outbox", "beat")
     report.assert_named("web for 'default'", "warning", "none serves it", "Lifespan")
     report.assert_named("task by 'celery'", "bad", "none was sent")
     assert "task by 'default' (loop)" in report.parts("ok")
     assert report.code == 1
+
+
+def test_no_worker_of_two_queues(clinic: Clinic) -> None:
+    report = clinic.doctor(TASKS=tasks(QUEUES=["default", "heavy"]))
+    told = "one for each queue: celery -A tests.loop.celery_app worker --queues default,heavy"
+    report.assert_named("workers of 'celery'", "bad", "none answers", told)
 
 
 def test_no_celery_application(healthy: Clinic) -> None:

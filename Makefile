@@ -15,8 +15,8 @@ mysql: install ## Add MariaDB's driver, for its tests (compiled: needs a C compi
 run: install ## Start the whole system; Ctrl-C stops it ("make run WEB_PORT=8001" moves a port)
 	@exec $(PYTHON) -m dev up
 
-test: install ## Run the tests ("make test ARGS='-k smoke -x'" passes options to pytest)
-	@$(PYTHON) -m pytest $(ARGS)
+test: install ## Run the tests ("make test ARGS='-k smoke -x'" passes options to pytest, "-n 0" one by one)
+	@$(PYTHON) -m pytest -n auto --dist loadfile $(ARGS)
 
 faults: install ## Break processes, brokers and databases on purpose and count what is lost
 	@$(PYTHON) -m pytest tests/faults tests/reports/test_hostile_run.py tests/reports/runs/test_interleavings.py -m "" $(ARGS)

@@ -12,6 +12,8 @@ from time import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
+# Whole, before `limits` looks for its version: it would find none while a thread is importing it.
+import redis.asyncio  # noqa: F401
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from limits import RateLimitItem, parse

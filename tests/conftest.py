@@ -1,5 +1,6 @@
 """Fixtures that start the real parts of the system."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -29,6 +30,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
     ]
     return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: most tests wait for other processes most of the time."""
+    return (os.cpu_count() or 1) + 1
 
 
 type StartWeb = Callable[..., tuple[str, Process]]

@@ -54,7 +54,7 @@ def test_dead_letters_are_a_warning() -> None:
 
 
 def test_the_clock_of_postgresql(healthy: Clinic, postgres: Postgres) -> None:
-    report = healthy.doctor(DATABASES={"default": dj_database_url.parse(postgres.url)})
+    report = healthy.doctor(DATABASES={"default": dj_database_url.parse(postgres.new_database())})
     (line,) = [line for line in report.lines if line["part"].startswith("database")]
     assert line["state"] == "ok", line
     assert "PostgreSQL answers in" in line["seen"]

@@ -1,7 +1,7 @@
 """The rules for the options of a task, each refused in one sentence."""
 
 from datetime import datetime
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any
 
 from django.tasks import base
@@ -14,6 +14,11 @@ LONGEST_SECONDS = 366 * 86_400.0  # for which anything waits: beyond, clocks of 
 
 def validate_policy(task: Any) -> None:
     """Raise InvalidTask for an option of a new task that breaks its rule."""
+    if isgeneratorfunction(task.func) or isasyncgenfunction(task.func):
+        raise InvalidTask(
+            f"{task.func.__qualname__} yields, so that nothing of it would run: a task returns its"
+            " result at its end."
+        )
     if not isinstance(task.priority, int):  # Django compares it, whatever it is
         raise InvalidTask(
             f"priority must be a whole number between {base.TASK_MIN_PRIORITY} and"

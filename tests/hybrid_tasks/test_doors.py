@@ -1,6 +1,7 @@
 """What is refused at the door: a task that cannot run, or a value that cannot be kept."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -115,6 +116,21 @@ def test_a_run_after_that_is_no_moment_is_refused(moment: Any) -> None:
     """Celery's `countdown`, say: AttributeError, for it has no 'utcoffset'."""
     with pytest.raises(InvalidTask, match=r"run_after is .*: it must be an aware datetime"):
         tasks.echo.using(run_after=moment)
+
+
+def steps() -> Iterator[int]:
+    yield 1
+
+
+async def async_steps() -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize("function", [steps, async_steps])
+def test_a_function_that_yields_is_refused(function: Any) -> None:
+    """None of its code would run, and what it returns is no JSON."""
+    with pytest.raises(InvalidTask, match=f"{function.__name__} yields"):
+        task(function)
 
 
 async def an_async_backoff(_exception: BaseException, _result: Any) -> float:

@@ -31,7 +31,7 @@ from tests.hybrid_tasks.contract.waiting import finished, until
 from tests.hybrid_tasks.databases import add_server, add_sqlite, routed_to
 from tests.mariadb import MariaDB
 from tests.processes import PATIENCE, Process
-from tests.rabbitmq import RabbitMQ
+from tests.rabbitmq import RabbitMQ, running_rabbitmq
 
 AHEAD = timedelta(seconds=6)  # enough to cancel what is due then, though a machine hang meanwhile
 TASKS = (
@@ -128,6 +128,13 @@ def broker_name(request: pytest.FixtureRequest) -> str:
     """The broker in front of the workers; none for the event loop, which comes first."""
     name: str = request.param
     return name
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A node for these tests alone: their workers take what is sent to it, to the session's end."""
+    with running_rabbitmq(tmp_path_factory.mktemp("contract-rabbitmq")) as node:
+        yield node
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,11 @@ def start_worker(env: dict[str, str], name: str, *more: str) -> Process:
     process = Process(
         [*command, *options, *include, *more], env, Path(env["VAR_DIR"]) / f"{name}.log"
     )
-    process.wait_for(" ready.")
+    try:
+        process.wait_for(" ready.")
+    except AssertionError:
+        process.kill()
+        raise
     return process
 
 

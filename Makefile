@@ -17,6 +17,7 @@ run: install ## Start the whole system; Ctrl-C stops it ("make run WEB_PORT=8001
 
 test: install ## Run the tests ("make test ARGS='-k smoke -x'" passes options to pytest, "-n 0" one by one)
 	@$(PYTHON) -m pytest -n auto --dist loadfile $(ARGS)
+	@$(PYTHON) -m tests.on_postgres -n auto --dist loadfile $(ARGS)
 
 faults: install ## Break processes, brokers and databases on purpose and count what is lost
 	@$(PYTHON) -m pytest tests/faults tests/reports/test_hostile_run.py tests/reports/runs/test_interleavings.py -m "" $(ARGS)

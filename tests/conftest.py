@@ -16,6 +16,7 @@ from tests.processes import Process, free_port, port_is_open, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+DATABASE_FIXTURES = {"db", "transactional_db"}
 
 # A suite that a shell started in the background ignores SIGINT, and so would all that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -36,6 +37,20 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: most tests wait for other processes most of the time."""
     return (os.cpu_count() or 1) + 1
+
+
+def uses_database(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return bool(item.get_closest_marker("django_db") or DATABASE_FIXTURES.intersection(fixtures))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With a database given, as by tests.on_postgres, leave out what uses none in this process."""
+    if "TEST_DATABASE_URL" not in os.environ:
+        return
+    kept = [item for item in items if uses_database(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
 
 
 type StartWeb = Callable[..., tuple[str, Process]]

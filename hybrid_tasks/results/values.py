@@ -4,6 +4,7 @@ Whatever passes here can be encoded, so that nothing later fails on one task's v
 """
 
 import json
+import re
 from typing import Any
 
 from django.utils.json import normalize_json
@@ -18,6 +19,8 @@ LIMIT = 4 * MIB  # bytes, where a backend says nothing else
 FEW = 16
 SHORT = 256  # characters
 WORD = 2**63
+# Two that meet come back as the character that they are the halves of.
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def normalised(value: Any, limit: float = LIMIT, what: str = "The value") -> Any:
@@ -56,11 +59,15 @@ def is_small(value: Any) -> bool:
         value is None
         or kind is bool
         or kind is float
-        or (kind is str and len(value) <= SHORT)
+        or (kind is str and is_short(value))
         or (kind is int and -WORD < value < WORD)
     )
 
 
 def is_small_pair(pair: tuple[Any, Any]) -> bool:
     key, value = pair
-    return type(key) is str and len(key) <= SHORT and is_small(value)
+    return type(key) is str and is_short(key) and is_small(value)
+
+
+def is_short(text: str) -> bool:
+    return len(text) <= SHORT and (text.isascii() or not HALF_CHARACTER.search(text))

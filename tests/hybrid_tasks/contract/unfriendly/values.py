@@ -45,6 +45,8 @@ def circle() -> Any:
 # What can be kept, and how it comes back; `...` for as it was.
 KEPT: dict[str, tuple[Any, Any]] = {
     "half a surrogate pair": ("\ud800 and \udfff", ...),
+    "both halves of a character": (["\ud83c\udf56"], ["\U0001f356"]),
+    "both halves as a key": ({"\ud83c\udf56": 1}, {"\U0001f356": 1}),
     "a surrogate as a key": ({"\udc80": 1}, ...),
     "zero bytes": ("\x00 between \x00", ...),
     "beyond the plane": ("\U0001f356 \u202e rtl \u0000", ...),

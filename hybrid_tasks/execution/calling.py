@@ -86,7 +86,10 @@ async def run_pooled(attempt: Attempt) -> Any:
     def begin() -> Any:
         with suppress(RuntimeError):  # the loop is closed, and nobody waits on it
             loop.call_soon_threadsafe(settle_once, began)
-        return then_close(function)
+        try:
+            return then_close(function)
+        except StopIteration as error:  # no future can end by it: those of Python 3.12.1 never do
+            raise RuntimeError(f"{task.module_path} raised StopIteration") from error
 
     context = contextvars.copy_context()
     attempt.thread = thread = current().part(Pool).submit(context.run, begin)

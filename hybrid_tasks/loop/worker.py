@@ -243,7 +243,10 @@ class LoopWorker:
         if not self.runner.jobs():
             self.runtime.owners.remove(self)
         # Messages, too: a server that ends by the signal it got does nothing at its exit.
-        await self.runtime.in_thread(self.runtime.flush, FLUSH_SECONDS)
+        try:
+            await self.runtime.in_thread(self.runtime.flush, FLUSH_SECONDS)
+        except RuntimeError:  # Python before 3.12.3 starts no thread while it exits
+            self.runtime.flush(FLUSH_SECONDS)
         self._loop = None
 
     async def _hand_over(

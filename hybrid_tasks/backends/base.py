@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from django.apps import apps
 from django.conf import settings
 from django.core import checks
-from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
 
 from hybrid_tasks import announcements
 from hybrid_tasks.announcements import runs_loop
+from hybrid_tasks.backends.entry import check_entry, refuse_other_types
 from hybrid_tasks.django_types import DjangoTask
 from hybrid_tasks.execution.threads import then_close
 from hybrid_tasks.options import Options
@@ -34,7 +34,6 @@ logger = logging.getLogger("hybrid_tasks")
 # Up to so many seconds ahead, a task waits where it will run.
 NEAR_SECONDS = 5.0
 ID_LENGTH = 64  # of a row's key: no task has a longer id
-KEYS = {"BACKEND", "QUEUES", "OPTIONS"}  # of an entry of TASKS
 VALIDATED = 1000  # tasks that a backend remembers to have validated
 
 
@@ -64,7 +63,7 @@ class HybridBackend[O: Options](BaseTaskBackend):
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         refuse_other_types(alias, params)
         super().__init__(alias, params)
-        self.beside_options = sorted(set(params) - KEYS)
+        self.keys = frozenset(params)
         self.settings = self.options_class.read(self.options)  # type: ignore[assignment]
         self.store = ResultStore(self.settings.result_cache, self.settings.result_ttl)
         self._validated: dict[int, DjangoTask] = {}
@@ -274,12 +273,7 @@ class HybridBackend[O: Options](BaseTaskBackend):
         """Return the later of what is known here and what is kept."""
         try:
             kept = self.store.load(result_id)
-        except TaskResultDoesNotExist:
-            found = local or lookup.from_row_if_there(result_id)
-            if found is None:
-                raise
-            return for_caller(found)
-        except Exception:  # each cache has errors of its own
+        except Exception:  # nothing is known there, or the cache is away
             found = local or lookup.from_row_if_there(result_id)
             if found is None:
                 raise
@@ -300,37 +294,7 @@ class HybridBackend[O: Options](BaseTaskBackend):
 
     def check_settings(self) -> Iterable[checks.CheckMessage]:
         yield from self.options_class.check(self.alias, self.options)
-        for key in self.beside_options:
-            yield checks.Warning(
-                f"TASKS[{self.alias!r}] has the key {key!r}, which nobody reads.",
-                hint=f"Known are {', '.join(sorted(KEYS))}; what a backend takes besides, such as"
-                " 'lease', belongs into OPTIONS.",
-                id="hybrid_tasks.W004",
-            )
-        if not apps.is_installed("hybrid_tasks"):
-            yield checks.Error(
-                f"TASKS[{self.alias!r}] is a backend of hybrid_tasks, which INSTALLED_APPS lacks.",
-                hint="Add 'hybrid_tasks' to INSTALLED_APPS, and run the migrations.",
-                id="hybrid_tasks.E007",
-            )
-        if not settings.USE_TZ:
-            yield checks.Error(
-                f"TASKS[{self.alias!r}] needs USE_TZ = True: run_after, retries and leases are"
-                " moments, which naive times do not tell.",
-                hint="Set USE_TZ = True.",
-                id="hybrid_tasks.E008",
-            )
-
-
-def refuse_other_types(alias: str, params: Mapping[str, Any]) -> None:
-    """Raise ImproperlyConfigured for what would be read as something else, or not at all."""
-    queues, options = params.get("QUEUES", []), params.get("OPTIONS", {})
-    if isinstance(queues, str):
-        raise ImproperlyConfigured(
-            f"TASKS[{alias!r}]: QUEUES is {queues!r}: it must be a list, such as [{queues!r}]."
-        )
-    if not isinstance(options, Mapping):
-        raise ImproperlyConfigured(f"TASKS[{alias!r}]: OPTIONS is {options!r}: it must be a dict.")
+        yield from check_entry(self.alias, self.keys)
 
 
 def for_caller(result: TaskResult) -> TaskResult:

@@ -13,12 +13,14 @@ class Schedule:
 
     Attributes:
         when: a Crontab or an Every.
+        priority: that of its messages, of which Redis gives 0 out first; by default the usual one.
     """
 
     name: str
     task: str
     when: "Crontab | Every"
     description: str
+    priority: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ SCHEDULES = [
         task="hybrid_tasks.relay_outbox",
         when=Every(3),
         description="Sends on tasks whose time has come or whose process has died.",
+        priority=0,  # behind a long queue it would expire, and nobody would be rescued
     ),
 ]
 
@@ -109,6 +112,7 @@ def create_missing(schedule: Schedule) -> bool:
         defaults={
             "task": schedule.task,
             "description": schedule.description,
+            "priority": schedule.priority,
             **schedule.when.options(),
         },
     )

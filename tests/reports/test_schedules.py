@@ -2,8 +2,10 @@
 
 import io
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from celery import Celery
 from django.core.management import call_command
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 from pytest_django import Settings
@@ -12,6 +14,7 @@ from hybrid_tasks.relay import log
 from project.celery import app
 from reports.scheduler import HeartbeatScheduler
 from reports.schedules import SCHEDULES
+from tests.processes import PATIENCE
 
 
 def sync_schedules() -> str:
@@ -43,6 +46,24 @@ def test_the_relay_runs_every_few_seconds_and_does_not_pile_up() -> None:
     assert (task.interval.every, task.interval.period) == (3, IntervalSchedule.SECONDS)
     assert task.expire_seconds == 60
     assert task.task in app.tasks
+
+
+@pytest.mark.django_db
+def test_the_relay_overtakes_a_long_queue(broker_url: str) -> None:
+    """Behind more jobs than workers do in a minute each of its runs expired."""
+    sync_schedules()
+    relay = PeriodicTask.objects.get(task=log.NAME)
+    with (
+        Celery("beside", broker=broker_url) as beside,
+        beside.connection_for_write() as connection,
+    ):
+        queue = connection.SimpleQueue(f"relay-{uuid4().hex}")
+        usual = app.conf.task_default_priority
+        for number in range(3):
+            queue.put(number, priority=usual)
+        queue.put("relay", priority=usual if relay.priority is None else relay.priority)
+        first = queue.get(timeout=PATIENCE)
+    assert first.payload == "relay"
 
 
 @pytest.mark.django_db

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.loop.system import System, Web
-from tests.loop.test_servers import BIN
+from tests.loop.test_servers import BIN, program_of
 from tests.processes import PATIENCE, wait_until
 
 COMMAND = (
@@ -16,8 +16,7 @@ COMMAND = (
 
 @pytest.fixture(autouse=True)
 def _installed() -> None:
-    if not (BIN / "gunicorn").exists():
-        pytest.skip("gunicorn is not installed: uv sync --group servers")
+    program_of("gunicorn")
 
 
 def start(system: System, **options: object) -> Web:

@@ -63,17 +63,22 @@ SERVERS = {
 }
 
 
-def start(system: System, server: Server, options: dict[str, object]) -> Web:
-    """Start the server; one that is not installed skips the test, and fails it in CI."""
-    program = Path(os.environ.get("SERVERS_BIN", BIN)) / server.program
+def program_of(name: str) -> str:
+    """Return a server's path; one that is not installed skips the test, and fails it in CI."""
+    program = Path(os.environ.get("SERVERS_BIN", BIN)) / name
     if not program.exists():
-        missing = f"{server.program} is not installed: uv sync --group servers"
+        missing = f"{name} is not installed: uv sync --group servers"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
+    return str(program)
+
+
+def start(system: System, server: Server, options: dict[str, object]) -> Web:
+    """Start the server."""
     return system.web(
         options,
-        (str(program), *server.options, APPLICATION),
+        (program_of(server.program), *server.options, APPLICATION),
         server.port_option,
         server.ready,
         server.workers,

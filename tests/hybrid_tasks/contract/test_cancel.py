@@ -62,6 +62,17 @@ async def test_a_running_coroutine_is_stopped(contract: Contract) -> None:
     assert (await contract.run(tasks.plain, 1)).return_value == 1
 
 
+async def test_a_coroutine_that_swallows_its_cancellation_is_cancelled(contract: Contract) -> None:
+    """P8: on the event loop it was SUCCESSFUL."""
+    result = await contract.of(tasks.survive_cancellation).aenqueue()
+    await contract.ledger.until(result.id, "ran")
+    assert await contract.backend.acancel(result.id) is True
+    assert_cancelled(await finished(result))
+    assert (await contract.run(tasks.plain, 1)).return_value == 1
+    await result.arefresh()
+    assert_cancelled(result)
+
+
 async def test_a_running_function_is_given_up(contract: Contract) -> None:
     result = await contract.of(tasks.nap_noting).aenqueue()
     await contract.ledger.until(result.id, "ran")

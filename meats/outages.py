@@ -11,7 +11,7 @@ class Outage:
     """What cannot be done while something else is away, such as Redis.
 
     Arguments:
-        cannot: what is said when it begins, as in "Posts cannot be counted".
+        cannot: what is said when it begins, as in "Results cannot be read".
         can_again: what is said when it is over.
     """
 

@@ -17,12 +17,14 @@ import redis.asyncio  # noqa: F401
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.storage import storage_from_string
 
 from meats.outages import Outage
 from meats.responses import AsyncView, too_many_requests
 
+MOST_COUNTED = 10_000  # of one process alone: at that many a count takes it 1 ms
 counting = Outage(
     "Requests are counted by each process for itself", "Requests are counted for all processes"
 )
@@ -34,10 +36,12 @@ class Limiters:
 
     Attributes:
         shared: counts for all processes, where RATE_LIMIT_URL says.
-        own: counts in this process's memory, while the other cannot.
+        memory: of this process.
+        own: counts there, while the other cannot.
     """
 
     shared: SlidingWindowCounterRateLimiter
+    memory: MemoryStorage
     own: SlidingWindowCounterRateLimiter
 
 
@@ -82,9 +86,20 @@ async def seconds_to_wait(action: str, address: str, setting: str = "POST_RATE")
         seconds = await count(limiters.shared, rate, action, address)
     except Exception as error:  # noqa: BLE001 - each storage has errors of its own
         counting.failed(error)
+        await forget(limiters.memory, beyond=MOST_COUNTED)
         return await count(limiters.own, rate, action, address)
     counting.worked()
+    await forget(limiters.memory)
     return seconds
+
+
+async def forget(memory: MemoryStorage, beyond: int = 0) -> None:
+    """Forget all that was counted, if that is more than `beyond` addresses and actions.
+
+    Each count looks at all of them, on the loop: from so many addresses nobody is limited anyway.
+    """
+    if len(memory.storage) > beyond:
+        await memory.reset()
 
 
 async def count(
@@ -106,15 +121,14 @@ def get_limiters() -> Limiters:
     """Return the limiters of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _limiters:
+        storage: Any = storage_from_string(settings.RATE_LIMIT_URL, **settings.RATE_LIMIT_OPTIONS)
+        memory = MemoryStorage()
         _limiters[loop] = Limiters(
-            shared=new_limiter(settings.RATE_LIMIT_URL, **settings.RATE_LIMIT_OPTIONS),
-            own=new_limiter("async+memory://"),
+            shared=SlidingWindowCounterRateLimiter(storage),
+            memory=memory,
+            own=SlidingWindowCounterRateLimiter(memory),
         )
     return _limiters[loop]
-
-
-def new_limiter(url: str, **options: Any) -> SlidingWindowCounterRateLimiter:
-    return SlidingWindowCounterRateLimiter(storage_from_string(url, **options))  # type: ignore[arg-type]
 
 
 def address_of(request: HttpRequest) -> str:

@@ -202,6 +202,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # What a worker serves unless --queues says less; what computes for long has a queue of its own.
 CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {"default": {}, "heavy": {}}
+CELERY_TASK_ROUTES = ["hybrid_tasks.celery.routing.own_queue"]
 # That of our own tasks: on Redis those without one would come first.
 CELERY_TASK_DEFAULT_PRIORITY = 5
 # Results of tasks are shown by Flower from their events; a Redis result backend would make every

@@ -56,7 +56,9 @@ def is_fallback(app: Celery) -> bool:
 
 def names_broker(app: Celery) -> bool:
     """Return whether an application says what kind of broker it has, in its URL or beside it."""
-    return "://" in (app.conf.broker_write_url or "") or bool(app.conf.broker_transport)
+    urls = app.conf.broker_write_url or ""
+    urls = [urls] if isinstance(urls, str) else urls  # several are for failover
+    return any("://" in url for url in urls) or bool(app.conf.broker_transport)
 
 
 def check_policies(where: str, app: Celery) -> Iterable[checks.CheckMessage]:

@@ -25,7 +25,7 @@ NO_CACHE = ("its end could not be seen in the cache", "Mend the cache first.")
 NO_WORKER = ("nobody would run it", "Start a worker for its queue first.")
 OLD_WORKER = ("a worker of its queue does not know it", "Update hybrid_tasks there first.")
 OF_BROKER = "Let the broker be up, and broker_url of the Celery application name it."
-NO_BROKER = ("the broker does not answer", OF_BROKER)
+NO_BROKER = ("no broker was reached", OF_BROKER)
 
 
 class Examination:

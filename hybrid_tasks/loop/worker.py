@@ -246,6 +246,8 @@ class LoopWorker:
         try:
             await self.runtime.in_thread(self.runtime.flush, FLUSH_SECONDS)
         except RuntimeError:  # Python before 3.12.3 starts no thread while it exits
+            if not self.private:
+                raise
             self.runtime.flush(FLUSH_SECONDS)
         self._loop = None
 

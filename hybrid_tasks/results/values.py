@@ -42,7 +42,9 @@ def normalised(value: Any, limit: float = LIMIT, what: str = "The value") -> Any
             return json.loads(text)
     except RecursionError as error:
         raise TypeError(f"{what} is nested too deeply for JSON.") from error
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
+        raise TypeError(f"{what} cannot be JSON: {error}") from error
+    except TypeError as error:
         raise TypeError(
             f"{what} cannot be JSON: {error}. Let it hold texts, numbers, lists and dicts, such as"
             " an object's id or isoformat()."

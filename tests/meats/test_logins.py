@@ -1,10 +1,16 @@
 """Who guesses passwords of the staff."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from pytest_django import Settings
 
+from meats import rates
 from tests.meats.test_streams import ClientFrom
 from tests.processes import free_port
 
@@ -70,6 +76,24 @@ async def test_while_redis_is_away_the_process_counts_for_itself(settings: Setti
     other = ClientFrom("203.0.113.8")
     answers = [(await other.post(LOGIN, wrong("fay"))).status_code for _ in range(3)]
     assert answers == [200, 200, 429]  # five of this name
+
+
+async def test_a_process_that_counts_for_itself_forgets_in_time(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each count looks at all others: who has many addresses would hold up the loop."""
+    monkeypatch.setattr(rates, "MOST_COUNTED", 20)
+    settings.RATE_LIMIT_URL = f"async+redis://127.0.0.1:{free_port()}/0"
+    settings.RATE_LIMIT_OPTIONS = {"implementation": "redispy", "socket_connect_timeout": 1}
+    memory = rates.get_limiters().memory
+    for number in range(50):
+        await rates.seconds_to_wait("forgotten", f"203.0.113.{number}")
+        assert 0 < len(memory.storage) <= 20 + 2
+    back = SlidingWindowCounterRateLimiter(MemoryStorage())
+    limiters = replace(rates.get_limiters(), shared=back)
+    monkeypatch.setitem(rates._limiters, asyncio.get_running_loop(), limiters)
+    await rates.seconds_to_wait("forgotten", "203.0.113.0")
+    assert not memory.storage
 
 
 def test_who_knows_the_password_gets_in(staff: User, client: Client) -> None:

@@ -17,10 +17,11 @@ import meats.tasks
 import reports.tasks
 from hybrid_tasks.celery.message import broker_priority
 from hybrid_tasks.tasks import Task
-from meats.tasks import notify_partner, send_confirmation, smoke_order
+from meats.tasks import notify_partner, send_confirmation, smoke, smoke_order
 from project.celery import app
+from reports.tasks import nightly_cleanup
 from tests.conftest import BIN, ROOT, running_broker
-from tests.processes import Process, wait_until
+from tests.processes import PATIENCE, Process, wait_until
 from tests.project.test_settings import manage
 
 QUICK_SECONDS = 300  # that a task of the queue `default` may take at most
@@ -104,8 +105,16 @@ def slow(task: Task) -> bool:
     return task.timeout is None or task.timeout > QUICK_SECONDS
 
 
-def test_what_takes_a_place_for_long_comes_after_the_relay() -> None:
-    """A stopping server hands over all emails that wait: the relay must not wait behind them."""
+def test_what_is_sent_by_its_name_goes_to_its_own_queue(tmp_path: Path) -> None:
+    """A9: as by "Run selected tasks" in the admin of periodic tasks."""
+    with running_broker(tmp_path) as url, app.connection_for_write(url) as connection:
+        app.tasks[nightly_cleanup.module_path].apply_async(connection=connection)
+        sent = connection.SimpleQueue("heavy").get(timeout=PATIENCE)
+    assert sent.headers["task"] == nightly_cleanup.module_path
+
+
+def test_redis_gives_out_first_what_is_quick_and_last_what_strangers_start() -> None:
+    """A stopping server hands over all emails that wait, and a thousand examples."""
     connection = app.connection_for_write()
 
     def step(priority: int) -> int:
@@ -113,6 +122,8 @@ def test_what_takes_a_place_for_long_comes_after_the_relay() -> None:
         at = broker_priority(priority, connection)
         return max(begin for begin in PRIORITY_STEPS if begin <= at)
 
-    relay = max(begin for begin in PRIORITY_STEPS if begin <= app.conf.task_default_priority)
-    assert step(notify_partner.priority) == relay
-    assert min(step(send_confirmation.priority), step(smoke_order.priority)) > relay
+    usual = max(begin for begin in PRIORITY_STEPS if begin <= app.conf.task_default_priority)
+    assert step(notify_partner.priority) == usual
+    slow = {step(send_confirmation.priority), step(smoke_order.priority)}
+    assert usual < min(slow)
+    assert max(slow) < step(smoke.priority)

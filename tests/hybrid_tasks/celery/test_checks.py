@@ -133,6 +133,8 @@ def test_a_queue_that_no_worker_serves(settings: dict[str, Any], expected: list[
         ({"broker_url": "redis//localhost"}, ["W020"]),
         ({"broker_url": "localhost", "broker_transport": "redis"}, []),
         ({"broker_url": "redis://"}, []),
+        ({"broker_url": ["redis://one", "redis://other"]}, []),
+        ({"broker_url": "redis://one;redis://other"}, []),
     ],
 )
 def test_a_broker_of_no_kind(settings: dict[str, Any], expected: list[str]) -> None:

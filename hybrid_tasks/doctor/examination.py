@@ -95,7 +95,7 @@ class Examination:
         from hybrid_tasks.doctor.broker import look_at_workers
 
         if backend.alias not in self._reached:
-            told = "not asked, as the broker does not answer"
+            told = "not asked, as no broker was reached"
             yield bad(f"workers of {backend.alias!r}", told, OF_BROKER)
             return
         found = self._workers.setdefault(backend.alias, [])

@@ -68,7 +68,7 @@ def test_a_broker_that_is_off(healthy: Clinic) -> None:
     report.assert_named("broker of 'celery'", "bad", "cannot be reached", "broker_url")
     report.assert_named("workers of 'celery'", "bad", "not asked")
     for part in ("task by 'celery'", "task by 'default' (overflow)"):
-        report.assert_named(part, "bad", "the broker does not answer", "Let the broker be up")
+        report.assert_named(part, "bad", "no broker was reached", "Let the broker be up")
     assert "cache 'default'" in report.parts("ok")
 
 

@@ -48,9 +48,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """With a database given, as by tests.on_postgres, leave out what uses none in this process."""
     if "TEST_DATABASE_URL" not in os.environ:
         return
-    kept = [item for item in items if uses_database(item)]
     config.hook.pytest_deselected(items=[item for item in items if not uses_database(item)])
-    items[:] = kept
+    items[:] = filter(uses_database, items)
 
 
 type StartWeb = Callable[..., tuple[str, Process]]

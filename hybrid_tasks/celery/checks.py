@@ -173,8 +173,8 @@ def served_by_default(app: Celery) -> set[str]:
 
 def worker_command(app: Celery, queues: Iterable[str]) -> str:
     """Return what to type to have a worker that serves these queues and Celery's own."""
-    named = [*sorted(queues), *sorted(served_by_default(app) - set(queues))]
-    return f"celery -A {module_of(app)} worker --queues {quote(','.join(named))}"
+    served = [*sorted(queues), *sorted(served_by_default(app) - set(queues))]
+    return f"celery -A {module_of(app)} worker --queues {quote(','.join(served))}"
 
 
 def queue_worker_command(app: Celery, queue: str) -> str:
@@ -182,8 +182,8 @@ def queue_worker_command(app: Celery, queue: str) -> str:
 
     It has a name of its own: beside another one on the same machine it needs that.
     """
-    named = f"--queues {quote(queue)} --hostname {quote(f'{queue}@%h')}"
-    return f"celery -A {module_of(app)} worker {named}"
+    options = f"--queues {quote(queue)} --hostname {quote(f'{queue}@%h')}"
+    return f"celery -A {module_of(app)} worker {options}"
 
 
 def module_of(app: Celery) -> str:
